@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+# make help lists the targets. V=1 shows commands, SAN=1 builds with ASan and UBSan (into build/san).
+
+CC ?= cc
+CLANG ?= clang
+BPFTOOL ?= $(shell tests/tools/find-bpftool 2>/dev/null || echo bpftool)
+PROTOC_C ?= protoc-c
+PKG_CONFIG ?= pkg-config
+PREFIX ?= /usr/local
+ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+VERSION := 0.1.0
+
+BUILD := build$(if $(SAN),/san)
+O := $(BUILD)/obj
+
+ifeq ($(V),1)
+Q :=
+msg :=
+else
+Q := @
+msg = @printf '  %-8s %s\n' $(1) $(2);
+endif
+
+LIBS := libbpf libelf libprotobuf-c libcurl zlib
+WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
+CFLAGS ?= -O2 -g
+CFLAGS_ALL = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -Iinclude -Iuser -I$(BUILD)/gen -D_GNU_SOURCE \
+	-DVERSION='"$(VERSION)"' -fno-strict-aliasing $(shell $(PKG_CONFIG) --cflags $(LIBS))
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+comma := ,
+LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lm
+
+USER_SRC := $(sort $(wildcard user/*.c user/*/*.c))
+USER_OBJ := $(USER_SRC:%.c=$(O)/%.o)
+LIB_OBJ := $(filter-out $(O)/user/main.o,$(USER_OBJ))
+PROTO_SRC := $(wildcard user/export/*.proto)
+PROTO_OBJ := $(PROTO_SRC:user/export/%.proto=$(O)/gen/%.pb-c.o)
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:%.c=$(O)/%.o)
+SKEL := $(BUILD)/gen/spandrel.skel.h
+
+all: $(BUILD)/spandrel
+
+-include tests/tests.mk
+
+$(BUILD)/spandrel: $(O)/user/main.o $(BUILD)/libspandrel.a
+	$(call msg,LINK,$@)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/libspandrel.a: $(LIB_OBJ) $(PROTO_OBJ)
+	$(call msg,AR,$@)rm -f $@ && ar rcs $@ $^
+
+$(O)/%.o: %.c
+	$(call msg,CC,$<)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# generated before anything that may include it
+$(LIB_OBJ): | $(PROTO_SRC:user/export/%.proto=$(BUILD)/gen/%.pb-c.h)
+$(filter $(O)/user/probe/%,$(USER_OBJ)): | $(if $(BPF_SRC),$(SKEL))
+
+$(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h: user/export/%.proto
+	$(call msg,PROTOC,$<)mkdir -p $(@D) && $(PROTOC_C) --c_out=$(BUILD)/gen -Iuser/export $<
+
+$(O)/gen/%.o: $(BUILD)/gen/%.c
+	$(call msg,CC,$<)mkdir -p $(@D) && $(CC) -std=gnu11 $(CFLAGS) $(SANFLAGS) -I$(BUILD)/gen -c -o $@ $<
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/*.h vmlinux/*.h)
+	$(call msg,CLANG,$<)mkdir -p $(@D) && $(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -D__bpf__ \
+		-D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -Ivmlinux -c -o $@ $<
+
+$(BUILD)/gen/spandrel.bpf.o: $(BPF_OBJ)
+	$(call msg,LINKBPF,$@)mkdir -p $(@D) && $(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(BUILD)/gen/spandrel.bpf.o
+	$(call msg,SKEL,$@)$(BPFTOOL) gen skeleton $< name spandrel_bpf > $@
+
+clean:
+	rm -rf build
+
+.PHONY: all clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+-include $(USER_OBJ:.o=.d)

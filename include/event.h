@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Everything that crosses the kernel boundary: records in the ring, the verdict slots and knobs that
+ * both sides map, the kernel's counters. The kernel side knows no application protocol: a record says
+ * (connection, direction, byte offset, bytes) and nothing more.
+ *
+ * Units: times are nanoseconds of CLOCK_BOOTTIME; offsets and sizes are bytes; ports are in host order;
+ * addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. Every struct is a multiple of 8 bytes without hidden
+ * padding (checked below): reserved fields are zero. The recording format (user/probe/record.h) stores
+ * these structs as they are: a change here raises RECORD_VERSION there.
+ */
+#ifndef SPANDREL_EVENT_H
+#define SPANDREL_EVENT_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded"
+
+/* ---- records ---------------------------------------------------------------------------------- */
+
+enum ev_type {
+	EV_DATA = 1,	 /* struct ev_data: bytes moved on a connection */
+	EV_OPEN = 2,	 /* struct ev_open: first sight of a connection; precedes every other record of it */
+	EV_END = 3,	 /* struct ev_end: one or both directions have ended */
+	EV_EXEC = 4,	 /* struct ev_exec: a selected process has a new program */
+	EV_EXIT = 5,	 /* struct ev_exit: a selected process has ended */
+	/* made in user space, so that a recording replays exactly: */
+	EV_TICK = 16,	 /* struct ev_tick: time passes, nothing else happened */
+	EV_CLOCK = 17,	 /* struct ev_clock: offset from boot time to real time */
+	EV_PROGRESS = 18, /* struct ev_progress: what a verdict slot says of bytes that were passed over */
+	EV_LIVE = 19,	 /* struct ev_live: a sweep: UNIX connections of one namespace that still exist */
+	EV_PROC = 20,	 /* facts about a process (host/), as bytes in its own format */
+	EV_HOST = 21,	 /* facts about this host (host/), likewise */
+};
+
+enum ev_dir { DIR_RECV = 0, DIR_SEND = 1 };
+
+struct ev_head {
+	__u16 type;	/* enum ev_type */
+	__u16 flags;
+	__u32 len;	/* bytes of the record, this header included */
+	__u64 time;	/* when the operation returned */
+};
+
+/* Why bytes of an operation are not in a record (enum in ev_data.hole): their count is exact, their content unknown. */
+enum ev_hole {
+	HOLE_NONE = 0,
+	HOLE_SKIPPED,	/* a verdict asked to pass over them */
+	HOLE_BUDGET,	/* no verdict yet, and the budget of this turn is used up */
+	HOLE_NO_BUFFER,	/* sendfile, splice: there is no user buffer */
+	HOLE_IO_URING,	/* the registers belong to another call */
+	HOLE_FOREIGN,	/* registers do not describe this operation: other call, 32-bit task, other socket */
+	HOLE_FAULT,	/* user memory could not be read */
+	HOLE_TRUNC,	/* MSG_TRUNC: the kernel discarded the bytes */
+	HOLE_UNSEEN,	/* moved by someone we do not trace, or by splice: found by the sequence numbers */
+	HOLE_MAX,
+};
+
+#define EVF_SEQ 1	/* ev_data.seq is the TCP sequence number of the record's first byte */
+
+/*
+ * `size` bytes at `off` of one direction; the first `cap` of them follow. size > cap: a hole of the
+ * kind `hole` follows the captured bytes. One operation may become several records, offsets ascending.
+ */
+struct ev_data {
+	struct ev_head h;
+	__u64 conn;	/* connection id, never reused while the tracer runs */
+	__u64 off;	/* offset of the first byte in its direction, from the connection's beginning */
+	__u64 ctx;	/* execution context that moved the bytes; thread id where nothing better is known */
+	__u32 pid;	/* process (thread group) and thread that moved them, initial namespace */
+	__u32 tid;
+	__u32 size;
+	__u32 cap;
+	__u32 seq;
+	__u8 dir;	/* enum ev_dir */
+	__u8 hole;	/* enum ev_hole */
+	__u16 reserved;
+	__u8 data[];
+};
+
+enum ev_family { FAM_INET = 1, FAM_INET6 = 2, FAM_UNIX = 3 };
+enum ev_role { ROLE_UNKNOWN = 0, ROLE_CLIENT = 1, ROLE_SERVER = 2 };	/* who connected */
+
+#define EVF_MID 1	/* the connection is older than our sight of it: the first bytes may be inside a message */
+#define EV_PATH_MAX 108
+
+struct ev_open {
+	struct ev_head h;
+	__u64 conn;
+	__u64 self_key;	/* UNIX: opaque key of this socket and of its peer's; 0 if none */
+	__u64 peer_key;
+	__u64 start[2];	/* offset of the first byte that will be reported, by enum ev_dir */
+	__u32 pid;
+	__u32 tid;
+	__u32 netns;	/* inode of the network namespace */
+	__u16 lport;
+	__u16 rport;
+	__u8 laddr[16];
+	__u8 raddr[16];
+	__u8 family;	/* enum ev_family; a mapped address is FAM_INET */
+	__u8 role;	/* enum ev_role */
+	__u8 path_len;	/* UNIX: bytes of path; an abstract name begins with NUL */
+	__u8 reserved;
+	__u8 path[EV_PATH_MAX];
+};
+
+#define EVF_RESET 1	/* by RST, or aborted */
+#define EVF_FINAL 2	/* nothing more comes of this connection */
+
+struct ev_end {
+	struct ev_head h;
+	__u64 conn;
+	__u64 off[2];	/* bytes moved in each direction, holes included */
+	__u32 pid;	/* who ended it, 0 if not in a process's context */
+	__u8 dirs;	/* bit 1 << enum ev_dir for each direction that ended */
+	__u8 reserved[3];
+};
+
+#define EV_EXE_MAX 256
+#define EV_ARGS_MAX 512
+
+struct ev_exec {
+	struct ev_head h;
+	__u64 start;	/* start time of the process */
+	__u64 cgroup;	/* id of its v2 cgroup */
+	__u32 pid;
+	__u32 ppid;
+	__u16 exe_len;	/* the executable's path, as /proc/PID/exe shows it, the tail if it is longer */
+	__u16 args_len;	/* the first bytes of the arguments, separated by NUL */
+	__u32 reserved;
+	__u8 comm[16];
+	__u8 exe[EV_EXE_MAX];
+	__u8 args[EV_ARGS_MAX];
+};
+
+struct ev_exit {
+	struct ev_head h;
+	__u32 pid;
+	__u32 reserved;
+};
+
+struct ev_tick {
+	struct ev_head h;
+};
+
+struct ev_clock {
+	struct ev_head h;
+	__s64 offset;	/* real time = boot time + offset */
+};
+
+struct ev_progress {
+	struct ev_head h;
+	__u64 conn;
+	__u64 seen[2];	/* offset up to which bytes were moved, by enum ev_dir */
+	__u64 time;	/* of the last of them */
+};
+
+struct ev_live {
+	struct ev_head h;
+	__u32 netns;
+	__u32 count;
+	__u64 conn[];
+};
+
+struct ev_blob {	/* EV_PROC, EV_HOST */
+	struct ev_head h;
+	__u32 pid;
+	__u32 size;
+	__u8 data[];	/* padded to 8 */
+};
+
+/* ---- shared memory ---------------------------------------------------------------------------- */
+
+#define VERDICT_SLOTS 16384	/* power of two; slot = conn & (VERDICT_SLOTS − 1) */
+
+/*
+ * User space writes all but seen*, `conn` last; the kernel uses a slot only when `conn` is its own.
+ * A collision means "no verdict". OFF is skip_to = ~0 in both directions.
+ */
+struct verdict {
+	__u64 conn;
+	__u64 skip_to[2];	/* bytes below this offset are only counted; the operation that reaches it gives a record */
+	__u64 grant_to[2];	/* bytes below this offset are captured whatever the budget says */
+	__u64 seen[2];		/* the kernel: offset reached while passing over */
+	__u64 seen_time;	/* the kernel: when */
+};
+
+/*
+ * Budget: bytes captured of one direction since the other one last moved (a turn). Heads come at the
+ * beginning of a turn, so this bounds what is copied of a body before user space has answered.
+ */
+#define TURN_BUDGET (68 * 1024)
+
+#define SEL_MAX 16	/* patterns, cgroups or process ids of one kind */
+#define SEL_GLOB_MAX 120
+
+enum sel_kind { SEL_PID = 1, SEL_EXE = 2, SEL_COMM = 4, SEL_CGROUP = 8, SEL_PORT = 16 };
+
+struct sel_glob {
+	__u8 len;
+	__u8 last;	/* match against the last path component only */
+	__u8 exclude;
+	__u8 reserved[5];
+	__u8 pat[SEL_GLOB_MAX];
+};
+
+struct sel_id {
+	__u64 id;	/* process id, or cgroup id */
+	__u32 level;	/* cgroup: depth in the hierarchy, root 0 */
+	__u32 exclude;
+};
+
+/* Written before attaching and again at SIGHUP (then followed by a walk over all tasks). */
+struct knobs {
+	__u32 need;	/* enum sel_kind bits that must all match; 0: every process */
+	__u32 check;	/* enum sel_kind bits (need or exclusions) for which a process must be looked up */
+	__u32 port_need;	/* 1: a connection must match port_bits */
+	__u32 port_exclude;	/* 1: a connection must not match port_not */
+	__u32 self;	/* our own process id, initial namespace */
+	__u32 netns;	/* our own network namespace */
+	__u32 n_exe, n_comm, n_cgroup, n_pid;
+	__u64 key;	/* secret that makes socket keys opaque */
+	struct sel_glob exe[SEL_MAX];
+	struct sel_glob comm[SEL_MAX];
+	struct sel_id cgroup[SEL_MAX];
+	struct sel_id pid[SEL_MAX];
+	__u8 port_bits[8192];	/* bit per port */
+	__u8 port_not[8192];
+};
+
+/* The reader sets `idle` before it sleeps; the kernel wakes it for the next record only then, and clears it. */
+struct wake {
+	__u32 idle;
+	__u32 reserved;
+};
+
+/* ---- the kernel's counters (per CPU) ------------------------------------------------------------ */
+
+enum kcount {
+	KC_RECORDS = 0,		/* records handed over */
+	KC_MISSED_DATA,		/* records not handed over: the ring was full */
+	KC_MISSED_OPEN,
+	KC_MISSED_END,
+	KC_MISSED_PROC,
+	KC_NO_STORAGE,		/* connections without state: out of memory */
+	KC_PATH_TOO_LONG,	/* executable or pattern matching gave up: process decided by what was read */
+	KC_PROCS_FULL,		/* a selected process could not be remembered */
+	KC_RACES,		/* sequence numbers went backwards: two threads on one socket */
+	KC_HOLE_BYTES,		/* + enum ev_hole: bytes counted but not captured */
+	KC_MAX = KC_HOLE_BYTES + HOLE_MAX,
+};
+
+#pragma GCC diagnostic pop
+
+_Static_assert(sizeof(struct ev_head) == 16, "ev_head");
+_Static_assert(sizeof(struct ev_data) == 64, "ev_data");
+_Static_assert(sizeof(struct ev_open) == 16 + 40 + 12 + 4 + 32 + 4 + EV_PATH_MAX, "ev_open");
+_Static_assert(sizeof(struct ev_end) == 48, "ev_end");
+_Static_assert(sizeof(struct ev_exec) % 8 == 0, "ev_exec");
+_Static_assert(sizeof(struct verdict) == 64, "verdict: one cache line");
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every counter of the product, one row each: C name, exported name, label, help. A row is added here and
+ * nowhere else; the exit report, --help's documentation check and (later) /metrics come from this table.
+ * Identity: requests_seen = spans_exported + spans_sampled_out + sum of requests_dropped, once all is flushed.
+ * Counters are process-wide and monotonic; incremented by the one thread without locks.
+ */
+#ifndef SPANDREL_BASE_STATS_H
+#define SPANDREL_BASE_STATS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#define STATS_TABLE(X)                                                                                         \
+	X(records, "records", "", "records read from the kernel")                                              \
+	X(missed_data, "records_missed", "kind=\"data\"", "data records the kernel could not hand over: ring full") \
+	X(missed_open, "records_missed", "kind=\"open\"", "connection records the kernel could not hand over")   \
+	X(missed_end, "records_missed", "kind=\"end\"", "end-of-connection records the kernel could not hand over") \
+	X(missed_proc, "records_missed", "kind=\"process\"", "process records the kernel could not hand over")   \
+	X(bad_records, "records_invalid", "", "records that do not describe themselves consistently")          \
+	X(hole_budget, "bytes_skipped", "reason=\"budget\"", "bytes not copied: no verdict yet and the turn's budget used up") \
+	X(hole_verdict, "bytes_skipped", "reason=\"verdict\"", "bytes not copied: bodies and uninteresting connections") \
+	X(hole_no_buffer, "bytes_skipped", "reason=\"no_buffer\"", "bytes sent by sendfile or splice: content unknown") \
+	X(hole_io_uring, "bytes_skipped", "reason=\"io_uring\"", "bytes moved by io_uring: content unknown on this way in") \
+	X(hole_foreign, "bytes_skipped", "reason=\"foreign_call\"", "bytes whose system call could not be proven (32-bit programs, other calls)") \
+	X(hole_fault, "bytes_skipped", "reason=\"fault\"", "bytes whose user memory could not be read")          \
+	X(hole_trunc, "bytes_skipped", "reason=\"msg_trunc\"", "bytes that the program discarded with MSG_TRUNC") \
+	X(hole_unseen, "bytes_skipped", "reason=\"unseen\"", "bytes moved out of sight (splice, processes not selected)") \
+	X(gap_bytes, "bytes_skipped", "reason=\"gap\"", "bytes a parser needed and did not get")                 \
+	X(memory_bytes, "bytes_skipped", "reason=\"memory\"", "bytes not kept: --memory-limit")                  \
+	X(seq_races, "sequence_races", "", "operations whose sequence numbers went backwards: two threads on one socket") \
+	X(path_too_long, "selection_undecided", "", "executable paths or patterns too long to decide in the kernel") \
+	X(procs_full, "processes_refused", "", "selected processes beyond the kernel's table")                  \
+	X(conns_opened, "connections_seen", "", "connections of selected processes")                           \
+	X(conns_evicted, "connections_evicted", "", "connections forgotten at --max-connections to make room")  \
+	X(conns_nostate, "connections_refused", "", "connections without state in the kernel: out of memory")   \
+	X(conns_unknown, "records_unmatched", "", "records of a connection whose beginning was not handed over") \
+	X(conns_tls, "connections_tls_unreadable", "", "connections seen to speak TLS: not readable")           \
+	X(conns_opaque, "connections_opaque", "", "connections whose protocol is not known or not HTTP any more") \
+	X(out_of_step, "parser_out_of_step", "protocol=\"http1\"", "times the HTTP/1 parser lost a connection's message boundaries") \
+	X(resyncs, "parser_resynchronised", "protocol=\"http1\"", "times it found them again")                  \
+	X(orphan_responses, "responses_unmatched", "", "responses to requests that were not seen")             \
+	X(attrs_cut, "attributes_truncated", "", "attribute values cut at --max-attribute-length")               \
+	X(headers_cut, "headers_ignored", "", "allow-listed headers beyond the limit of one message")            \
+	X(requests_seen, "requests_seen", "", "requests whose head (or its beginning) was seen")               \
+	X(drop_head_too_long, "requests_dropped", "reason=\"head_too_long\"", "requests or responses with a head above 64 KiB") \
+	X(drop_shutdown, "requests_dropped", "reason=\"shutdown\"", "requests still open when the tracer stopped") \
+	X(drop_out_of_step, "requests_dropped", "reason=\"out_of_step\"", "requests on a connection that lost its message boundaries") \
+	X(drop_gap, "requests_dropped", "reason=\"gap\"", "requests whose head has a hole")                     \
+	X(drop_memory, "requests_dropped", "reason=\"memory\"", "requests beyond --memory-limit")                \
+	X(drop_pipeline, "requests_dropped", "reason=\"pipeline_limit\"", "requests beyond the open requests of one connection") \
+	X(drop_evicted, "requests_dropped", "reason=\"evicted\"", "requests open on a connection that was forgotten") \
+	X(drop_queue, "requests_dropped", "reason=\"queue_full\"", "spans beyond --queue-size")                   \
+	X(drop_refused, "requests_dropped", "reason=\"export_refused\"", "spans the back end refused for good")  \
+	X(drop_unsent, "requests_dropped", "reason=\"export_failed\"", "spans not delivered before the retry limit or the exit") \
+	X(drop_file, "requests_dropped", "reason=\"file_write\"", "spans that could not be written to --file")   \
+	X(requests_timed_out, "requests_timed_out", "", "requests ended by --request-timeout")                 \
+	X(spans_sampled_out, "spans_sampled_out", "", "spans not kept by sampling")                            \
+	X(spans_exported, "spans_exported", "", "spans that an exporter has acknowledged or written")          \
+	X(links_header, "links", "by=\"header\"", "parents found in a request's headers")                        \
+	X(links_thread, "links", "by=\"thread\"", "parents found by the thread that made the call")              \
+	X(links_connection, "links", "by=\"connection\"", "parents found at the other end of the connection")    \
+	X(links_ambiguous, "links_refused", "reason=\"ambiguous\"", "parents not set: more than one candidate")  \
+	X(links_loop, "links_refused", "reason=\"event_loop\"", "parents not set: the thread serves several connections at once") \
+	X(links_timeout, "links_refused", "reason=\"timeout\"", "parents not set: the request above did not end within --link-timeout") \
+	X(links_memory, "links_refused", "reason=\"limit\"", "parents not set: too many spans were waiting")      \
+	X(ctx_invalid, "contexts_invalid", "", "incoming trace contexts that break the specification")         \
+	X(procs_unread, "processes_unreadable", "", "processes whose facts could not be read from /proc")       \
+	X(batches_sent, "batches_sent", "", "batches acknowledged by an OTLP end point")                       \
+	X(batches_retried, "batches_retried", "", "batches sent again")                                        \
+	X(export_rejected, "spans_rejected", "", "spans an OTLP end point reported as rejected in a partial success")
+
+enum stat {
+#define X(id, name, label, help) STAT_##id,
+	STATS_TABLE(X)
+#undef X
+	STAT_MAX
+};
+
+extern uint64_t stats[STAT_MAX];
+
+#define stat_inc(id) (stats[STAT_##id]++)
+#define stat_add(id, n) (stats[STAT_##id] += (n))
+
+struct stat_info {
+	const char *name, *label, *help;
+};
+
+extern const struct stat_info stat_infos[STAT_MAX];
+
+/* Every counter that is not zero, `name value` or `name{label="…"} value`, one a line. */
+void stats_print(FILE *f);
+
+#endif

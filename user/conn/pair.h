@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pairs requests with responses on one connection: in order when keys are 0, else by key. Emits exchanges to the sink. */
+#ifndef SPANDREL_CONN_PAIR_H
+#define SPANDREL_CONN_PAIR_H
+
+#include "conn/exchange.h"
+
+#define PAIR_OPEN_MAX 1024 /* open requests of one connection; the next is requests_dropped{pipeline_limit} */
+
+struct pair {
+	struct list open; /* struct exchange, oldest first */
+	uint32_t n;
+	struct arena_pool *pool;
+	const struct exchange_sink *sink;
+	const struct conn_info *conn;
+};
+
+void pair_init(struct pair *p, struct arena_pool *pool, const struct exchange_sink *sink, const struct conn_info *conn);
+void pair_fini(struct pair *p); /* must be empty */
+
+struct pair_head { /* what is known of a head beside the message */
+	struct mark first, head; /* its first byte; the operation that completed it */
+	uint64_t off;
+	uint32_t seq;
+	bool has_seq;
+	bool received; /* the message came in (else went out) */
+};
+
+/* Opens an exchange. Counts requests_seen, and a drop if it cannot. */
+void pair_request(struct pair *p, const struct proto_ops *proto, const struct message *m, const struct pair_head *h);
+/* The answer's head. False: nobody waits for it. */
+bool pair_response(struct pair *p, const struct message *m, const struct pair_head *h);
+/* The last byte of a message; type is enum message_type. A response's end closes its exchange: CALL_ANSWERED. */
+void pair_end(struct pair *p, uint8_t type, uint64_t key, struct mark last);
+/* Bytes of the newest open message passed. */
+void pair_touch(struct pair *p, uint8_t type, struct mark last);
+/* Closes all, oldest first. With CALL_CUT an exchange whose response head was not seen is dropped as `drop` (enum stat). */
+void pair_close(struct pair *p, enum call_end why, uint64_t now, int drop);
+/* Drops all without spans, counted as `drop`. */
+void pair_abandon(struct pair *p, int drop);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One direction of a connection: orders chunks by byte offset, not by time, and remembers when and in which context
+ * bytes passed. Bytes that were consumed or skipped are gone. The chunk being fed is borrowed and parsed in place;
+ * stream_settle() copies only what is left of it.
+ *
+ * A use: stream_feed(); while ((in = stream_peek()).n) { parse; stream_consume() / stream_skip(); } stream_settle().
+ */
+#ifndef SPANDREL_CONN_STREAM_H
+#define SPANDREL_CONN_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "conn/exchange.h"
+
+#define STREAM_BUFFER_MAX (80 * 1024) /* bytes kept that nobody could consume yet */
+#define STREAM_MARKS 64		      /* operations remembered behind the front; older neighbours are merged */
+#define STREAM_PENDING 32	      /* chunks beyond a missing one, before it is given up */
+#define STREAM_WAIT_NS (200 * 1000000ULL) /* … or this long */
+
+struct chunk {
+	uint64_t off;
+	uint32_t size; /* true length */
+	struct slice data; /* captured front, ≤ size; the rest is a hole */
+	uint32_t seq;
+	bool has_seq;
+	struct mark mark;
+};
+
+struct stream; /* see stream.c; embedded by size in conn */
+
+struct stream *stream_new(uint64_t start, size_t *memory_used, size_t memory_limit);
+void stream_free(struct stream *s); /* NULL is fine */
+
+/* Borrows chunk->data until stream_settle(). 0; -ENOMEM: the chunk became a hole. Bytes before the front are ignored. */
+int stream_feed(struct stream *s, const struct chunk *c);
+void stream_settle(struct stream *s);
+/* Time passes: may give up waiting for a missing chunk. */
+void stream_tick(struct stream *s, uint64_t now);
+
+uint64_t stream_front(const struct stream *s); /* offset of the next byte to consume */
+struct slice stream_peek(struct stream *s);    /* contiguous bytes at the front; empty in a skip or before a hole */
+void stream_consume(struct stream *s, size_t n);
+/* Passes over n bytes from the front, captured or not (SKIP_TO_END: all that come). */
+void stream_skip(struct stream *s, uint64_t n);
+bool stream_skipping(const struct stream *s);  /* a skip is not satisfied yet */
+/* The next byte is known to be lost: length of the hole (> 0), else 0. stream_pass_hole() moves the front behind it. */
+uint64_t stream_hole(const struct stream *s);
+void stream_pass_hole(struct stream *s);
+/* Offset above every byte that passed, in order or not. */
+uint64_t stream_seen(const struct stream *s);
+
+/* When the byte at `off` passed; answers for the last consumed byte up to the newest. .time 0 if unknown. */
+struct mark stream_mark(const struct stream *s, uint64_t off);
+/* TCP sequence number of the byte at `off`, under the same conditions. False if unknown. */
+bool stream_seq(const struct stream *s, uint64_t off, uint32_t *seq);
+/* The mark of the newest byte that passed. */
+struct mark stream_last(const struct stream *s);
+
+#endif

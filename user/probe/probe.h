@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kernel → typed events. probe_open() loads and attaches; probe_read() hands over what the ring holds, in order, each
+ * record checked for consistency. Logs at the edge only. The kernel's own counters are folded into stats at probe_stats().
+ */
+#ifndef SPANDREL_PROBE_PROBE_H
+#define SPANDREL_PROBE_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/slice.h"
+#include "event.h"
+
+struct select { /* what to trace; patterns and paths are borrowed until the call returns */
+	bool all;
+	const char *const *exe, *const *comm, *const *cgroup, *const *port, *const *pid; /* NULL-terminated lists, or NULL */
+	const char *const *not_exe, *const *not_comm, *const *not_cgroup, *const *not_port, *const *not_pid;
+};
+
+struct probe_config {
+	struct select select;
+	uint32_t ring_size; /* bytes, rounded up to a power of two of pages */
+	const char *backend; /* "auto", "socktp" */
+};
+
+struct probe;
+
+/* Checks the selection alone: 0, or -EINVAL with one line in `error` that names the option and what was expected. */
+int select_check(const struct select *s, char *error, size_t size);
+
+/* 0 or -errno after one clear line (missing privileges, missing BTF, unsupported kernel …). */
+int probe_open(struct probe **out, const struct probe_config *config);
+int probe_reselect(struct probe *p, const struct select *s); /* SIGHUP */
+void probe_close(struct probe *p);
+int probe_fd(const struct probe *p);	 /* becomes readable when the reader is to be woken */
+const char *probe_backend(const struct probe *p);
+size_t probe_memory(const struct probe *p); /* bytes of all kernel maps, the ring once */
+
+/* Calls fn for each record until the ring is empty or `max` records passed; how many, or -errno. */
+int probe_read(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev), void *arg, int max);
+/* About to sleep: asks the kernel for a wake-up. False if records came meanwhile: read again. */
+bool probe_idle(struct probe *p);
+void probe_stop(struct probe *p);  /* detaches; what is recorded stays readable */
+void probe_stats(struct probe *p); /* folds the kernel's counters into stats */
+
+/* For conn's verdict_sink: arg is the struct probe. */
+void probe_verdict(void *arg, uint64_t conn, const uint64_t skip_to[2], const uint64_t grant_to[2]);
+/* False if the slot is not this connection's. */
+bool probe_progress(struct probe *p, uint64_t conn, struct ev_progress *out);
+/* Lists UNIX connections that exist in our network namespace: calls fn with one EV_LIVE record. */
+int probe_sweep(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev), void *arg);
+
+/* --check: the table of what this kernel offers and what was chosen, and "way in: …". 0 if tracing would work. */
+int probe_check(FILE *out, const char *backend);
+
+/* Is this record what it says (type, lengths)? For the ring, recordings and fuzzing alike. */
+bool event_valid(const struct ev_head *ev, size_t size);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a protocol says about a call: name, status, attributes. Embedded in struct span. Strings are borrowed from the
+ * exchange's arena or static; over-long values are cut (counted in attributes_truncated).
+ */
+#ifndef SPANDREL_PROTO_DESCRIBE_H
+#define SPANDREL_PROTO_DESCRIBE_H
+
+#include "base/arena.h"
+#include "base/attr.h"
+
+enum span_status { STATUS_UNSET = 0, STATUS_OK = 1, STATUS_ERROR = 2 };
+
+#define DESCRIPTION_ATTRS 48 /* more are dropped and counted in dropped_attrs */
+
+struct describe_config {
+	size_t max_value;		/* --max-attribute-length, in bytes, cut at a UTF-8 border; 0: no limit */
+	const struct slice *keep_query; /* globs of query keys whose values may be shown */
+	size_t n_keep_query;
+};
+
+struct description {
+	struct slice name;
+	uint8_t status; /* enum span_status */
+	uint16_t n_attrs, dropped_attrs;
+	struct attr *attrs; /* DESCRIPTION_ATTRS of them, in the arena */
+	struct arena *arena;
+	const struct describe_config *config;
+};
+
+/* 0 or -ENOMEM. */
+int describe_init(struct description *d, struct arena *arena, const struct describe_config *config);
+void describe_name(struct description *d, struct slice name);
+/* key is static */
+void describe_str(struct description *d, const char *key, struct slice value);
+void describe_int(struct description *d, const char *key, int64_t value);
+void describe_bool(struct description *d, const char *key, bool value);
+/* key and values live as long as the arena */
+void describe_strs(struct description *d, struct slice key, const struct slice *values, size_t n);
+/* status ERROR and error.type */
+void describe_error(struct description *d, struct slice type);
+/* Text of an address (RFC 5952; IPv4 dotted when mapped), in the arena. */
+struct slice describe_addr(struct description *d, const uint8_t addr[16]);
+/* The query with every value REDACTED that no --keep-query glob names. Borrows when nothing changes. */
+struct slice describe_redact_query(struct description *d, struct slice query);
+const struct attr *describe_find(const struct description *d, const char *key);
+
+#endif

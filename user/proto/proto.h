@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A protocol is a row of pure functions on bytes: no clock, no pid, no socket, no logging, no I/O.
+ * conn/ feeds both directions of one connection to one session. A new protocol is one file and one row in proto.c.
+ */
+#ifndef SPANDREL_PROTO_H
+#define SPANDREL_PROTO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/slice.h"
+#include "event.h"
+
+#define PROTO_HEAD_MAX (64 * 1024) /* a longer head gives -EMSGSIZE */
+#define SKIP_TO_END UINT64_MAX	   /* the rest of the direction belongs to the message */
+
+enum message_type { MSG_REQUEST = 1, MSG_RESPONSE = 2 };
+
+/* Propagation fields of a message, in the order they came. trace/context.h gives them meaning. */
+enum carrier_id { CARRIER_TRACEPARENT = 1, CARRIER_TRACESTATE, CARRIER_B3, CARRIER_B3_TRACEID, CARRIER_B3_SPANID,
+		  CARRIER_B3_PARENT, CARRIER_B3_SAMPLED, CARRIER_B3_FLAGS };
+#define CARRIER_MAX 40 /* tracestate may come in 32 lines; more: `overflow`, and the whole tracestate is void */
+
+struct carrier_field {
+	uint8_t id; /* enum carrier_id */
+	struct slice value;
+};
+
+struct carrier {
+	uint8_t n;
+	bool overflow;
+	struct carrier_field *fields;
+};
+
+/* The head of a message, as every stage after the parser needs it. Protocols embed it first in their own struct. */
+struct message {
+	uint8_t type;	 /* enum message_type */
+	bool truncated;	 /* part of the head was not captured */
+	uint64_t key;	 /* pairing: 0 = answers come in order, else stream or correlation id */
+	struct carrier carrier;
+};
+
+enum {
+	OUT_HEAD = 1,	 /* `msg` is the head of a message that begins at the first consumed byte */
+	OUT_END = 2,	 /* the message ends `skip` bytes after the consumed ones */
+	OUT_OPAQUE = 4,	 /* after that the connection no longer speaks this protocol, in both directions */
+	OUT_INTERIM = 8, /* with OUT_HEAD: 1xx; not the answer, only proof that it is on its way */
+	OUT_ORPHAN = 16, /* with OUT_HEAD: a response to a request that was not seen */
+};
+
+struct proto_out {
+	uint32_t flags;
+	uint64_t key;	/* of the message that `flags` speaks of */
+	uint64_t skip;	/* bytes after the consumed ones to pass over uncaptured; SKIP_TO_END */
+	const struct message *msg; /* borrowed from the session until the next parse; slices point into `in` */
+};
+
+enum sniff { SNIFF_NO, SNIFF_MORE, SNIFF_YES };
+
+struct proto_config {
+	const struct slice *capture; /* lower-case names of headers to keep; borrowed for the session's life */
+	size_t n_capture;
+};
+
+struct call;	    /* proto/call.h */
+struct description; /* proto/describe.h */
+
+struct proto_ops {
+	const char *name; /* the flag's word in --protocols */
+	size_t session_size;
+
+	/* Does the beginning of a direction look like this protocol? `from` tells which side sent it. */
+	enum sniff (*sniff)(struct slice head, enum ev_dir from);
+
+	/* A zeroed session of session_size bytes. 0 or -ENOMEM. */
+	int (*init)(void *session, const struct proto_config *config);
+	void (*fini)(void *session);
+
+	/*
+	 * Parses at the front of `in`, which are all bytes of direction `from` at hand. > 0: bytes consumed
+	 * (a head is consumed whole or not at all), *out filled. 0: need more bytes, *out untouched.
+	 * -EAGAIN: need the other direction first. -EPROTO: out of step. -EMSGSIZE: head above PROTO_HEAD_MAX.
+	 */
+	int64_t (*parse)(void *session, enum ev_dir from, struct slice in, struct proto_out *out);
+
+	/* The direction has ended: completes a message that lasts until then. True if *out (OUT_END) was filled. */
+	bool (*finish)(void *session, enum ev_dir from, struct proto_out *out);
+
+	/* The stream lost bytes or step. Forgets what that voids; offset in `in` of the next plausible message, or -EAGAIN. */
+	int64_t (*resync)(void *session, enum ev_dir from, struct slice in);
+
+	/* Copies what fill() needs of a head. NULL without memory. */
+	struct message *(*keep)(const struct message *msg, struct arena *arena);
+
+	/* Sets name, status and attributes; call->resp may be NULL (see call->end). */
+	void (*fill)(struct description *d, const struct call *call);
+};
+
+/* NULL-terminated, in the order of sniffing. */
+extern const struct proto_ops *const protocols[];
+
+const struct proto_ops *proto_find(struct slice name);
+
+/* A TLS record or ClientHello at the front: readable only inside the TLS library. */
+enum sniff proto_sniff_tls(struct slice head);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is exported. A span owns its exchange (and so all strings); span_free() releases both. Times: ns since 1970. */
+#ifndef SPANDREL_TRACE_SPAN_H
+#define SPANDREL_TRACE_SPAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "conn/exchange.h"
+#include "proto/describe.h"
+
+enum span_kind { SPAN_INTERNAL = 1, SPAN_SERVER = 2, SPAN_CLIENT = 3, SPAN_PRODUCER = 4, SPAN_CONSUMER = 5 };
+struct resource; /* host/resource.h */
+
+struct span {
+	struct list link;
+	uint8_t trace_id[16], span_id[8];
+	uint8_t parent_id[8]; /* all zero: root */
+	uint32_t flags;	      /* specs.md §1.1: trace flags | 0x100 | 0x200 when the parent is remote */
+	uint8_t kind;	      /* enum span_kind */
+	struct slice trace_state;
+	uint64_t start, end;
+	struct description d; /* name, status, attributes */
+	const struct resource *resource; /* referenced through the exchange */
+	struct exchange *exchange;
+	uint32_t refs; /* exporters that still hold it */
+	bool acked;    /* one of them delivered it */
+	int drop;      /* enum stat: first reason one of them gave up, -1 */
+};
+
+/*
+ * Makes the span of a placed exchange, sampled already. Takes x. clock_offset: real time − boot time. NULL without memory
+ * (x is freed and counted as a drop then). Adds what every protocol shares: network.*, spandrel.link, spandrel.truncated.
+ */
+struct placement;
+struct sample_verdict;
+struct span *span_build(struct exchange *x, const struct placement *p, const struct sample_verdict *v, int64_t clock_offset,
+			const struct describe_config *config);
+void span_free(struct span *s); /* with its exchange */
+
+#endif
