@@ -10,6 +10,7 @@ PREFIX ?= /usr/local
 ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 VERSION := 0.1.0
 
+comma := ,
 BUILD := build$(if $(SAN),/san)
 O := $(BUILD)/obj
 
@@ -27,7 +28,6 @@ CFLAGS ?= -O2 -g
 CFLAGS_ALL = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -Iinclude -Iuser -I$(BUILD)/gen -D_GNU_SOURCE \
 	-DVERSION='"$(VERSION)"' -fno-strict-aliasing $(shell $(PKG_CONFIG) --cflags $(LIBS))
 SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-comma := ,
 LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lm
 
 USER_SRC := $(sort $(wildcard user/*.c user/*/*.c))
