@@ -11,3 +11,6 @@ unit: $(if $(T),$(BUILD)/tests/unit/test_$(T),$(UNIT_BIN))
 
 .PHONY: unit
 -include $(UNIT_BIN:=.d)
+
+# Each folder of tests may bring its own targets.
+-include $(wildcard tests/*/*.mk)
