@@ -38,7 +38,7 @@ struct carrier {
 struct message {
 	uint8_t type;	 /* enum message_type */
 	bool truncated;	 /* part of the head was not captured */
-	uint64_t key;	 /* pairing: 0 = answers come in order, else stream or correlation id */
+	uint64_t key;	 /* pairing: an answer has its request's key; unique among a connection's requests, 0 for an orphan */
 	struct carrier carrier;
 };
 
@@ -52,7 +52,8 @@ enum {
 
 struct proto_out {
 	uint32_t flags;
-	uint64_t key;	/* of the message that `flags` speaks of */
+	uint8_t type;	/* enum message_type and ... */
+	uint64_t key;	/* ... key of the message that `flags` speaks of, without OUT_HEAD too */
 	uint64_t skip;	/* bytes after the consumed ones to pass over uncaptured; SKIP_TO_END */
 	const struct message *msg; /* borrowed from the session until the next parse; slices point into `in` */
 };
@@ -79,16 +80,39 @@ struct proto_ops {
 	void (*fini)(void *session);
 
 	/*
-	 * Parses at the front of `in`, which are all bytes of direction `from` at hand. > 0: bytes consumed
-	 * (a head is consumed whole or not at all), *out filled. 0: need more bytes, *out untouched.
-	 * -EAGAIN: need the other direction first. -EPROTO: out of step. -EMSGSIZE: head above PROTO_HEAD_MAX.
+	 * Parses at the front of `in`, which are all bytes of direction `from` at hand (never empty). > 0: bytes consumed
+	 * (a head is consumed whole or not at all), *out filled: flags may be 0, skip still counts. 0: need more bytes,
+	 * *out untouched; calling again with the same and more bytes costs only the new ones. -EAGAIN: a response begins
+	 * and no request is outstanding, see answers(). -EPROTO: out of step. -EMSGSIZE: head above PROTO_HEAD_MAX.
+	 * After an error the direction stays where it is until resync().
 	 */
 	int64_t (*parse)(void *session, enum ev_dir from, struct slice in, struct proto_out *out);
+
+	/*
+	 * Which request the next response answers. The session pairs in the order it was fed; only the caller has times:
+	 *  - after -EAGAIN it parses the other direction (a send is seen when it returns, so the response can be here
+	 *    first) and, when it stops waiting, calls answers(0);
+	 *  - a response whose first byte passed before the first byte of the oldest outstanding request is not its
+	 *    answer (that request's predecessor was lost): answers(0). Where requests are received that is always so;
+	 *    where they are sent, only after a loss (else it may be the race above);
+	 *  - after a loss among responses the session trusts none of the outstanding requests (see resync); a caller who
+	 *    can tell by times which one the next response answers says so with its key.
+	 * key 0: a request that was not seen; parse() will say OUT_ORPHAN. Else that request; older ones are forgotten.
+	 * Holds for one response that is not interim. False if no such request is outstanding. NULL: there is no such doubt.
+	 */
+	bool (*answers)(void *session, uint64_t key);
 
 	/* The direction has ended: completes a message that lasts until then. True if *out (OUT_END) was filled. */
 	bool (*finish)(void *session, enum ev_dir from, struct proto_out *out);
 
-	/* The stream lost bytes or step. Forgets what that voids; offset in `in` of the next plausible message, or -EAGAIN. */
+	/*
+	 * The direction lost bytes (at the front of `in`) or step. Offset in `in` of the next plausible message, or -EAGAIN:
+	 * nothing in `in`, which the caller drops; it calls again with what comes next. In doubt a message is missed, none
+	 * is invented. What the loss voids, from the first call on: lost among responses, the requests outstanding now will
+	 * not be matched (unless answers() names one), and responses are orphans until the next request; lost among
+	 * requests, those outstanding stay, and once they are answered responses are orphans until the next request.
+	 * The caller closes exchanges that were open in a direction that lost responses.
+	 */
 	int64_t (*resync)(void *session, enum ev_dir from, struct slice in);
 
 	/* Copies what fill() needs of a head. NULL without memory. */
