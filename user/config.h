@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Configuration: one table of options (options.c) is the parser, the defaults and the help. Precedence: flag,
+ * SPANDREL_ variable, --config file, OTEL_ variable, default; a stronger source replaces a whole list.
+ */
+#ifndef SPANDREL_CONFIG_H
+#define SPANDREL_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+/* Strings that config owns; v is NULL-terminated once there is one. */
+struct strlist {
+	char **v;
+	size_t n;
+};
+
+struct config_select {
+	bool all;
+	struct strlist pid, exe, comm, port, cgroup;
+	struct strlist not_pid, not_exe, not_comm, not_port, not_cgroup;
+};
+
+struct config_protocols {
+	char *list;
+	struct strlist capture_header, keep_query;
+	uint64_t request_timeout; /* ns */
+	uint64_t max_attribute_length;
+};
+
+struct config_trace {
+	char *link;
+	uint64_t link_timeout; /* ns */
+	struct strlist correlation_header;
+};
+
+struct config_identity {
+	char *service_name, *environment;
+	struct strlist resource;
+};
+
+struct config_export {
+	char *otlp_endpoint, *otlp_protocol, *otlp_compression;
+	struct strlist otlp_header;
+	uint64_t otlp_timeout, batch_age; /* ns */
+	char *otlp_ca, *otlp_cert, *otlp_key;
+	uint64_t batch_size;
+	char *file;
+	bool console;
+};
+
+struct config_limits {
+	uint64_t queue_size, max_connections, ring_size, memory_limit;
+};
+
+struct config_operate {
+	char *config, *log_level, *log_format, *record, *replay, *backend;
+	uint64_t duration; /* ns; 0: until stopped */
+	bool check, version, help;
+};
+
+struct config {
+	struct config_select select;
+	struct config_protocols protocols;
+	struct config_trace trace;
+	struct config_identity identity;
+	double sample_ratio;
+	struct config_export export;
+	struct config_limits limits;
+	struct config_operate operate;
+};
+
+enum option_type {
+	OPT_BOOL, OPT_STRING, OPT_LIST, OPT_NUMBER, OPT_SIZE, OPT_DURATION, OPT_RATIO,
+	OPT_CHOICE, /* `arg` lists the words, separated by | */
+	OPT_GROUP,  /* a heading of --help */
+};
+
+struct option {
+	const char *name;
+	enum option_type type;
+	size_t offset;		/* in struct config */
+	const char *arg;	/* how --help names the value */
+	const char *fallback;	/* default, as text; NULL: none */
+	const char *help;
+	uint64_t min, max;	/* of numbers and sizes; max 0: no bound */
+};
+
+extern const struct option options[];
+extern const size_t n_options;
+
+/* Fills *c from every source. 0, or -EINVAL with one line in `error`. *c is to be given to config_fini either way. */
+int config_load(struct config *c, int argc, char **argv, char *error, size_t size);
+void config_fini(struct config *c);
+bool config_selects(const struct config *c); /* is there any selector? */
+/* Borrows the selection as the probe wants it. */
+struct select;
+void config_select(const struct config *c, struct select *out);
+/* The words of --link and --protocols, K=V options, URL: 0, or -EINVAL with one line in `error`. */
+int config_check_lists(const struct config *c, char *error, size_t size);
+
+/* OTEL_* variables as values of options (otel_env.c): calls set() for each; a bad one is warned about and ignored. */
+void config_otel_env(struct config *c, int (*set)(struct config *c, const char *option, const char *value));
+
+/* The complete URL of --otlp-endpoint: /v1/traces appended, unless it is there or the signal's own variable gave the URL. */
+int config_otlp_url(const struct config *c, char *to, size_t size);
+
+/* Text to values; false on anything but a whole valid text. Durations take ms s m h, sizes B KiB MiB GiB. */
+bool parse_duration(const char *text, uint64_t *ns);
+bool parse_size(const char *text, uint64_t *bytes);
+
+void config_help(void); /* --help on standard output */
+
+#endif

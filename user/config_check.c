@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a value alone does not show: lists of words, pairs of options, the selection. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "probe/probe.h"
+
+static int refuse(char *error, size_t size, const char *option, const char *expected, struct slice got)
+{
+	snprintf(error, size, "--%s: expected %s, got \"%.*s\"", option, expected, SLICE_ARG(got));
+	return -EINVAL;
+}
+
+static bool word_in(struct slice word, const char *words)
+{
+	struct slice rest = slice_str(words), one;
+
+	while (slice_split(&rest, ' ', &one))
+		if (slice_eq(one, word))
+			return true;
+	return false;
+}
+
+static int check_words(const char *option, const char *list, const char *words, char *error, size_t size)
+{
+	struct slice rest = slice_str(list), word;
+
+	while (slice_split(&rest, ',', &word))
+		if (!word_in(slice_trim(word), words))
+			return refuse(error, size, option, words, word);
+	return 0;
+}
+
+/* The value may be a secret: only the key is shown. */
+static int check_pairs(const char *option, const struct strlist *l, char *error, size_t size)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const char *eq = strchr(l->v[i], '=');
+
+		if (!eq || eq == l->v[i]) {
+			snprintf(error, size, "--%s: expected K=V", option);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int check_names(const char *option, const struct strlist *l, char *error, size_t size)
+{
+	static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
+
+	for (size_t i = 0; i < l->n; i++)
+		if (strspn(l->v[i], token) != strlen(l->v[i]))
+			return refuse(error, size, option, "a header's name", slice_str(l->v[i]));
+	return 0;
+}
+
+int config_check_lists(const struct config *c, char *error, size_t size)
+{
+	const char *url = c->export.otlp_endpoint;
+	int r = check_words("link", c->trace.link, "header thread connection all none", error, size);
+
+	if (!r)
+		r = check_words("protocols", c->protocols.list, "http1 all", error, size);
+	if (!r)
+		r = check_pairs("resource", &c->identity.resource, error, size);
+	if (!r)
+		r = check_pairs("otlp-header", &c->export.otlp_header, error, size);
+	if (!r)
+		r = check_names("capture-header", &c->protocols.capture_header, error, size);
+	if (!r)
+		r = check_names("correlation-header", &c->trace.correlation_header, error, size);
+	if (!r && url && strncmp(url, "http://", 7) && strncmp(url, "https://", 8))
+		r = refuse(error, size, "otlp-endpoint", "an http:// or https:// URL", slice_str(url));
+	return r;
+}
+
+void config_select(const struct config *c, struct select *out)
+{
+#define LIST(name) .name = (const char *const *)c->select.name.v
+	*out = (struct select){ .all = c->select.all, LIST(pid), LIST(exe), LIST(comm), LIST(cgroup), LIST(port),
+				LIST(not_pid), LIST(not_exe), LIST(not_comm), LIST(not_cgroup), LIST(not_port) };
+#undef LIST
+}

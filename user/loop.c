@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/stats.h"
+#include "pipeline.h"
+#include "probe/probe.h"
+#include "probe/record.h"
+
+#define TICK_NS (100 * NS_PER_MS)
+#define BUSY_MS 5	  /* between two reads while records flow: the bound of the delay, and of wake-ups a second */
+#define READ_MAX 65536	  /* records a turn, so that signals and transfers get theirs */
+#define SWEEP_NS (2 * NS_PER_S)
+#define CLOCK_NS (60 * NS_PER_S)
+#define CLOCK_JUMP_NS (10 * (int64_t)NS_PER_MS)
+#define DRAIN_NS (8 * NS_PER_S) /* for the exporters, after the capture has stopped */
+
+struct loop {
+	struct config *config;
+	int argc;
+	char **argv;
+	CURLM *multi;
+	struct probe *probe;
+	struct recorder *recorder;
+	struct pipeline *pipeline;
+	int signals;
+	bool stop;
+	uint64_t next_tick, next_sweep, next_clock, end;
+	int64_t suspended; /* boot minus monotonic time when the clock was last read */
+};
+
+static void feed(void *arg, const struct ev_head *ev)
+{
+	stat_inc(records);
+	pipeline_event(arg, ev);
+}
+
+static void feed_own(void *arg, const struct ev_head *ev)
+{
+	pipeline_event(arg, ev);
+}
+
+/* Time */
+
+static int64_t suspend_time(void)
+{
+	return (int64_t)(clock_boot() - clock_ns(CLOCK_MONOTONIC));
+}
+
+static void clock_event(struct loop *l, uint64_t now)
+{
+	struct ev_clock ev = { .h = { .type = EV_CLOCK, .len = sizeof(ev), .time = now }, .offset = clock_offset() };
+
+	pipeline_event(l->pipeline, &ev.h);
+	l->suspended = suspend_time();
+	l->next_clock = now + CLOCK_NS;
+}
+
+static bool was_suspended(const struct loop *l)
+{
+	int64_t d = suspend_time() - l->suspended;
+
+	return d > CLOCK_JUMP_NS || d < -CLOCK_JUMP_NS;
+}
+
+static void tick(struct loop *l, uint64_t now)
+{
+	struct ev_tick ev = { .h = { .type = EV_TICK, .len = sizeof(ev), .time = now } };
+
+	if (now < l->next_tick)
+		return;
+	l->next_tick = now + TICK_NS;
+	if (now >= l->next_clock || was_suspended(l))
+		clock_event(l, now);
+	if (now >= l->next_sweep) {
+		probe_sweep(l->probe, feed_own, l->pipeline);
+		l->next_sweep = now + SWEEP_NS;
+	}
+	pipeline_event(l->pipeline, &ev.h);
+	if (l->recorder)
+		recorder_tick(l->recorder, now);
+	if (l->end && now >= l->end)
+		l->stop = true;
+}
+
+/* Signals */
+
+static void reload(struct loop *l)
+{
+	struct config fresh;
+	struct select s;
+	char error[512];
+
+	if (config_load(&fresh, l->argc, l->argv, error, sizeof(error))) {
+		log_error("%s: nothing was changed", error);
+		config_fini(&fresh);
+		return;
+	}
+	config_select(&fresh, &s);
+	if (select_check(&s, error, sizeof(error))) {
+		log_error("%s: nothing was changed", error);
+	} else if (!probe_reselect(l->probe, &s)) {
+		pipeline_sampling(l->pipeline, fresh.sample_ratio);
+		log_info("configuration read again: selectors and sampling are in force");
+	}
+	config_fini(&fresh);
+}
+
+static int signals_open(void)
+{
+	sigset_t set;
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -errno;
+	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static void signals_read(struct loop *l)
+{
+	struct signalfd_siginfo s;
+
+	while (read(l->signals, &s, sizeof(s)) == sizeof(s)) {
+		if (s.ssi_signo == SIGHUP)
+			reload(l);
+		else
+			l->stop = true;
+	}
+}
+
+/* The loop */
+
+static void wait_for(struct loop *l, bool ring, uint64_t ms)
+{
+	struct curl_waitfd fds[2] = { { .fd = l->signals, .events = CURL_WAIT_POLLIN },
+				      { .fd = l->probe ? probe_fd(l->probe) : -1, .events = CURL_WAIT_POLLIN } };
+	int running;
+
+	curl_multi_poll(l->multi, fds, ring ? 2 : 1, (int)ms, NULL);
+	curl_multi_perform(l->multi, &running);
+}
+
+static void turn(struct loop *l)
+{
+	int n = probe_read(l->probe, feed, l->pipeline, READ_MAX);
+	uint64_t now = clock_boot();
+
+	if (n < READ_MAX) /* the ring is empty: everything before now was seen */
+		tick(l, now);
+	pipeline_turn(l->pipeline, now);
+	signals_read(l);
+	if (n >= READ_MAX || l->stop)
+		return;
+	if (n > 0)
+		wait_for(l, false, BUSY_MS);
+	else if (probe_idle(l->probe))
+		wait_for(l, true, (l->next_tick - MIN(now, l->next_tick)) / NS_PER_MS + 1);
+}
+
+/* Exporters get a bounded time; a second signal ends it. */
+static void drain(struct loop *l)
+{
+	uint64_t end = clock_boot() + DRAIN_NS;
+
+	l->stop = false;
+	pipeline_finish(l->pipeline, clock_boot());
+	while (!pipeline_idle(l->pipeline) && !l->stop && clock_boot() < end) {
+		wait_for(l, false, 50);
+		pipeline_turn(l->pipeline, clock_boot());
+		signals_read(l);
+	}
+}
+
+static void say_ready(const struct loop *l)
+{
+	static const char *const kinds[] = { "pid", "exe", "comm", "port", "cgroup" };
+	const struct config_select *s = &l->config->select;
+	const struct strlist *lists[] = { &s->pid, &s->exe, &s->comm, &s->port, &s->cgroup };
+
+	fputs("spandrel: tracing", stderr);
+	if (s->all)
+		fputs(" all", stderr);
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+		for (size_t i = 0; i < lists[k]->n; i++)
+			fprintf(stderr, " %s=%s", kinds[k], lists[k]->v[i]);
+	fprintf(stderr, " (way in: %s)\n", probe_backend(l->probe));
+}
+
+static int make_seed(uint64_t seed[2])
+{
+	return getrandom(seed, 16, 0) == 16 ? 0 : log_ret(-errno, "no random numbers: %s", strerror(errno));
+}
+
+static int open_stages(struct loop *l)
+{
+	const struct config *c = l->config;
+	struct probe_config pc = { .ring_size = (uint32_t)c->limits.ring_size, .backend = c->operate.backend };
+	uint64_t seed[2];
+	int r;
+
+	config_select(c, &pc.select);
+	r = make_seed(seed);
+	if (!r && c->operate.record)
+		r = recorder_open(&l->recorder, c->operate.record, seed);
+	if (!r)
+		r = probe_open(&l->probe, &pc);
+	if (r)
+		return r;
+	return pipeline_new(&l->pipeline, c, &(struct pipeline_live){ l->probe, l->recorder }, seed, l->multi);
+}
+
+static void close_stages(struct loop *l)
+{
+	pipeline_free(l->pipeline);
+	if (l->recorder)
+		recorder_close(l->recorder);
+	if (l->probe) {
+		probe_stats(l->probe);
+		probe_close(l->probe);
+	}
+	close_fd(&l->signals);
+}
+
+int loop_live(struct config *config, int argc, char **argv, CURLM *multi)
+{
+	struct loop l = { .config = config, .argc = argc, .argv = argv, .multi = multi, .signals = signals_open() };
+	int r = l.signals < 0 ? l.signals : open_stages(&l);
+
+	if (r) {
+		close_stages(&l);
+		return 1;
+	}
+	clock_event(&l, clock_boot());
+	say_ready(&l);
+	l.end = config->operate.duration ? clock_boot() + config->operate.duration : 0;
+	while (!l.stop)
+		turn(&l);
+	probe_stop(l.probe);
+	while (probe_read(l.probe, feed, l.pipeline, READ_MAX) > 0)
+		;
+	drain(&l);
+	close_stages(&l);
+	stats_print(stderr);
+	return 0;
+}
+
+/* Replay */
+
+struct replay {
+	struct loop loop;
+	uint64_t seed[2];
+	int error;
+};
+
+static void replay_start(void *arg)
+{
+	struct replay *r = arg;
+
+	r->error = pipeline_new(&r->loop.pipeline, r->loop.config, &(struct pipeline_live){ NULL, NULL }, r->seed,
+				r->loop.multi);
+}
+
+static void replay_event(void *arg, const struct ev_head *ev)
+{
+	struct replay *r = arg;
+
+	if (r->error)
+		return;
+	feed(r->loop.pipeline, ev);
+	if (ev->type == EV_TICK) {
+		int running;
+
+		curl_multi_perform(r->loop.multi, &running);
+		pipeline_turn(r->loop.pipeline, clock_boot());
+	}
+}
+
+int loop_replay(const struct config *config, CURLM *multi)
+{
+	struct replay r = { .loop = { .config = (struct config *)config, .multi = multi, .signals = signals_open() } };
+	int error = r.loop.signals < 0 ? r.loop.signals :
+					 replay_file(config->operate.replay, r.seed, replay_start, replay_event, &r);
+
+	if (!error && !r.error && r.loop.pipeline)
+		drain(&r.loop);
+	close_stages(&r.loop);
+	if (error || r.error)
+		return 1;
+	stats_print(stderr);
+	return 0;
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The options: name, type, where the value goes, default, help. Nothing else knows them by name but README.md. */
+#include "config.h"
+
+#define AT(field) offsetof(struct config, field)
+#define GROUP(title) { title, OPT_GROUP, 0, NULL, NULL, NULL, 0, 0 }
+#define FLAG(name, field, help) { name, OPT_BOOL, AT(field), "", NULL, help, 0, 0 }
+#define TEXT(name, field, arg, fallback, help) { name, OPT_STRING, AT(field), arg, fallback, help, 0, 0 }
+#define LIST(name, field, arg, help) { name, OPT_LIST, AT(field), arg, NULL, help, 0, 0 }
+#define TIME(name, field, fallback, help) { name, OPT_DURATION, AT(field), "DURATION", fallback, help, 0, 0 }
+#define CHOICE(name, field, arg, fallback, help) { name, OPT_CHOICE, AT(field), arg, fallback, help, 0, 0 }
+#define NUMBER(name, field, fallback, lo, hi, help) { name, OPT_NUMBER, AT(field), "N", fallback, help, lo, hi }
+#define SIZE(name, field, fallback, lo, hi, help) { name, OPT_SIZE, AT(field), "BYTES", fallback, help, lo, hi }
+
+#define MIB (1024ULL * 1024)
+
+const struct option options[] = {
+	GROUP("Select (alternatives of one kind are OR-ed, kinds are AND-ed, exclusions win)"),
+	LIST("pid", select.pid, "N", "this process and all its descendants"),
+	LIST("exe", select.exe, "GLOB", "executable's path; a pattern without / matches the last component"),
+	LIST("comm", select.comm, "GLOB", "the process's command name"),
+	LIST("port", select.port, "N[-M]", "local or remote TCP port"),
+	LIST("cgroup", select.cgroup, "PATH", "this cgroup (v2) and all below it"),
+	FLAG("all", select.all, "every process"),
+	LIST("exclude-pid", select.not_pid, "N", "not this process nor its descendants"),
+	LIST("exclude-exe", select.not_exe, "GLOB", "not these executables"),
+	LIST("exclude-comm", select.not_comm, "GLOB", "not these command names"),
+	LIST("exclude-port", select.not_port, "N[-M]", "not these TCP ports"),
+	LIST("exclude-cgroup", select.not_cgroup, "PATH", "not this cgroup nor any below it"),
+
+	GROUP("Protocols"),
+	TEXT("protocols", protocols.list, "LIST", "all", "protocols to recognise: http1, or all"),
+	LIST("capture-header", protocols.capture_header, "NAME",
+	     "export this header; x-request-id and x-correlation-id are always captured"),
+	LIST("keep-query", protocols.keep_query, "GLOB", "query keys whose values are shown; all others are REDACTED"),
+	TIME("request-timeout", protocols.request_timeout, "5m", "a request ends when nothing moved for so long; 0: never"),
+	NUMBER("max-attribute-length", protocols.max_attribute_length, "4096", 0, 1 << 20,
+	       "longer attribute values are cut, in bytes; 0: no limit"),
+
+	GROUP("Trace"),
+	TEXT("link", trace.link, "LIST", "all", "how parents may be found: header, thread, connection; all; none"),
+	TIME("link-timeout", trace.link_timeout, "30s", "how long a span waits for the request above it to end"),
+	LIST("correlation-header", trace.correlation_header, "NAME", "a request id of your own: captured like x-request-id"),
+
+	GROUP("Identity"),
+	TEXT("service-name", identity.service_name, "NAME", NULL, "service.name of every process; else found per process"),
+	TEXT("environment", identity.environment, "NAME", NULL, "deployment.environment.name"),
+	LIST("resource", identity.resource, "K=V", "a resource attribute for every span"),
+
+	GROUP("Sample"),
+	{ "sample-ratio", OPT_RATIO, AT(sample_ratio), "R", "1", "share of new traces to keep, 0 to 1; a parent's decision comes first", 0, 0 },
+
+	GROUP("Export"),
+	TEXT("otlp-endpoint", export.otlp_endpoint, "URL", NULL, "OTLP/HTTP back end; /v1/traces is appended unless there"),
+	CHOICE("otlp-protocol", export.otlp_protocol, "http/protobuf", "http/protobuf", "encoding and transport"),
+	LIST("otlp-header", export.otlp_header, "K=V", "a header of each export request"),
+	CHOICE("otlp-compression", export.otlp_compression, "none|gzip", "none", "of the request's body"),
+	TIME("otlp-timeout", export.otlp_timeout, "10s", "for one export request"),
+	TEXT("otlp-ca", export.otlp_ca, "FILE", NULL, "PEM certificates to trust"),
+	TEXT("otlp-cert", export.otlp_cert, "FILE", NULL, "PEM client certificate"),
+	TEXT("otlp-key", export.otlp_key, "FILE", NULL, "PEM key of it"),
+	NUMBER("batch-size", export.batch_size, "512", 1, 65536, "spans in one request"),
+	TIME("batch-age", export.batch_age, "1s", "a batch is sent after this time even if not full"),
+	TEXT("file", export.file, "PATH", NULL, "append OTLP/JSON lines; - for standard output"),
+	FLAG("console", export.console, "one line a span; the default when nothing else is chosen"),
+
+	GROUP("Limits"),
+	NUMBER("queue-size", limits.queue_size, "8192", 1, 1 << 20, "spans not yet acknowledged by the back end"),
+	NUMBER("max-connections", limits.max_connections, "16384", 1, 1 << 20, "connections followed at once"),
+	SIZE("ring-size", limits.ring_size, "16MiB", 64 * 1024, 1024 * MIB, "memory shared with the kernel, a power of two"),
+	SIZE("memory-limit", limits.memory_limit, "64MiB", MIB, 64 * 1024 * MIB, "reassembly and open requests"),
+
+	GROUP("Operate"),
+	TEXT("config", operate.config, "FILE", NULL, "options, one \"name value\" a line; read again at SIGHUP (selectors, sampling)"),
+	CHOICE("log-level", operate.log_level, "error|warn|info|debug", "info", "what is said on standard error"),
+	CHOICE("log-format", operate.log_format, "text|json", "text", "of those lines"),
+	TIME("duration", operate.duration, "0", "stop after this time; 0: run until SIGTERM or SIGINT"),
+	TEXT("record", operate.record, "FILE", NULL, "keep the kernel's events, for --replay"),
+	TEXT("replay", operate.replay, "FILE", NULL, "run on recorded events, without privileges"),
+	CHOICE("backend", operate.backend, "auto|socktp", "auto", "way into the kernel"),
+	FLAG("check", operate.check, "say what this host offers and what would be used, and end"),
+	FLAG("version", operate.version, "print the version and end"),
+	FLAG("help", operate.help, "print this and end"),
+};
+
+const size_t n_options = sizeof(options) / sizeof(options[0]);

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * OpenTelemetry's variables (specs.md §1.5, §1.6) as values of our options, weaker than every source of our own. As the
+ * specification wants, a value that does not parse is warned about and counts as unset.
+ */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+
+typedef int (*set_fn)(struct config *c, const char *option, const char *value);
+
+
+
+static void warn_unset(const char *name)
+{
+	log_warn("%s: value not understood, ignored", name);
+}
+
+static void take(struct config *c, set_fn set, const char *name, const char *option, const char *value)
+{
+	if (set(c, option, value))
+		warn_unset(name);
+}
+
+static const char *env(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v && *v ? v : NULL;
+}
+
+/* The signal's own form wins over the general one. */
+static const char *otlp_env(const char *what, char *name, size_t size)
+{
+	const char *v;
+
+	snprintf(name, size, "OTEL_EXPORTER_OTLP_TRACES_%s", what);
+	v = env(name);
+	if (v)
+		return v;
+	snprintf(name, size, "OTEL_EXPORTER_OTLP_%s", what);
+	return env(name);
+}
+
+static void take_otlp(struct config *c, set_fn set, const char *what, const char *option)
+{
+	char name[64];
+	const char *v = otlp_env(what, name, sizeof(name));
+
+	if (v)
+		take(c, set, name, option, v);
+}
+
+static void take_endpoint(struct config *c, set_fn set)
+{
+	take_otlp(c, set, "ENDPOINT", "otlp-endpoint");
+}
+
+static bool ends_with(struct slice s, struct slice tail)
+{
+	return s.n >= tail.n && slice_eq(slice_from(s, s.n - tail.n), tail);
+}
+
+int config_otlp_url(const struct config *c, char *to, size_t size)
+{
+	const char *url = c->export.otlp_endpoint, *exact = env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+	struct slice s = slice_str(url);
+	int n;
+
+	if (exact && !strcmp(exact, url)) {
+		const char *host = strstr(url, "://");
+
+		n = snprintf(to, size, "%s%s", url, host && !strchr(host + 3, '/') ? "/" : "");
+	} else {
+		while (s.n && s.p[s.n - 1] == '/')
+			s.n--;
+		n = snprintf(to, size, "%.*s%s", SLICE_ARG(s), ends_with(s, SLICE("/v1/traces")) ? "" : "/v1/traces");
+	}
+	return (size_t)n < size ? 0 : -ENAMETOOLONG;
+}
+
+/* Milliseconds, as every duration of that specification. */
+static void take_ms(struct config *c, set_fn set, const char *name, const char *value, const char *option)
+{
+	char text[32];
+	uint64_t ms;
+
+	if (!slice_u64(slice_str(value), &ms)) {
+		warn_unset(name);
+		return;
+	}
+	snprintf(text, sizeof(text), "%llums", (unsigned long long)ms);
+	take(c, set, name, option, text);
+}
+
+static int unhex(char c)
+{
+	if (!isxdigit((unsigned char)c))
+		return -1;
+	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
+}
+
+/* Percent-decodes in place; false on a bad sequence. */
+static bool decode(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (*s == '%') {
+			int hi = unhex(s[1]), lo = hi < 0 ? -1 : unhex(s[2]);
+
+			if (lo < 0)
+				return false;
+			*to++ = (char)(hi << 4 | lo);
+			s += 2;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\0';
+	return true;
+}
+
+/* k=v,k2=v2 with percent-encoded values. The values may be secrets: they are never shown. */
+static void take_headers(struct config *c, set_fn set)
+{
+	char name[64];
+	const char *v = otlp_env("HEADERS", name, sizeof(name));
+	struct slice rest, part;
+
+	if (!v)
+		return;
+	rest = slice_str(v);
+	while (slice_split(&rest, ',', &part)) {
+		_free_ char *one = NULL;
+
+		part = slice_trim(part);
+		one = strndup(part.p, part.n);
+		if (!part.n)
+			continue;
+		if (!one || !strchr(one, '=') || !decode(one) || set(c, "otlp-header", one))
+			warn_unset(name);
+	}
+}
+
+static void take_sampler(struct config *c, set_fn set)
+{
+	const char *sampler = env("OTEL_TRACES_SAMPLER"), *arg = env("OTEL_TRACES_SAMPLER_ARG");
+
+	if (!sampler)
+		return;
+	if (!strcasecmp(sampler, "always_on") || !strcasecmp(sampler, "parentbased_always_on"))
+		set(c, "sample-ratio", "1");
+	else if (!strcasecmp(sampler, "always_off") || !strcasecmp(sampler, "parentbased_always_off"))
+		set(c, "sample-ratio", "0");
+	else if (!strcasecmp(sampler, "traceidratio") || !strcasecmp(sampler, "parentbased_traceidratio"))
+		take(c, set, "OTEL_TRACES_SAMPLER_ARG", "sample-ratio", arg ? arg : "1");
+	else
+		warn_unset("OTEL_TRACES_SAMPLER");
+}
+
+static void take_limits(struct config *c, set_fn set)
+{
+	static const struct {
+		const char *name, *option;
+	} plain[] = {
+		{ "OTEL_BSP_MAX_QUEUE_SIZE", "queue-size" },
+		{ "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "batch-size" },
+		{ "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "max-attribute-length" },
+		{ "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "max-attribute-length" },
+	};
+	const char *v;
+
+	for (size_t i = 0; i < ARRAY_SIZE(plain); i++) {
+		v = env(plain[i].name);
+		if (v)
+			take(c, set, plain[i].name, plain[i].option, v);
+	}
+	v = env("OTEL_BSP_SCHEDULE_DELAY");
+	if (v)
+		take_ms(c, set, "OTEL_BSP_SCHEDULE_DELAY", v, "batch-age");
+}
+
+static void take_level(struct config *c, set_fn set)
+{
+	const char *v = env("OTEL_LOG_LEVEL");
+	char lower[16] = "";
+
+	if (!v)
+		return;
+	for (size_t i = 0; v[i] && i < sizeof(lower) - 1; i++)
+		lower[i] = (char)tolower((unsigned char)v[i]);
+	take(c, set, "OTEL_LOG_LEVEL", "log-level", !strcmp(lower, "warning") ? "warn" : lower);
+}
+
+void config_otel_env(struct config *c, set_fn set)
+{
+	char name[64];
+	const char *v = otlp_env("TIMEOUT", name, sizeof(name));
+
+	if (v)
+		take_ms(c, set, name, v, "otlp-timeout");
+	take_endpoint(c, set);
+	take_otlp(c, set, "PROTOCOL", "otlp-protocol");
+	take_otlp(c, set, "COMPRESSION", "otlp-compression");
+	take_otlp(c, set, "CERTIFICATE", "otlp-ca");
+	take_otlp(c, set, "CLIENT_CERTIFICATE", "otlp-cert");
+	take_otlp(c, set, "CLIENT_KEY", "otlp-key");
+	take_headers(c, set);
+	take_sampler(c, set);
+	take_limits(c, set);
+	take_level(c, set);
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ *   event ─▶ host (facts) ─▶ conn ▶ stream ▶ proto ▶ pair ──exchange──▶ cause ▶ sample ▶ span ──▶ export
+ *                              └────────────── verdict ──▶ probe
+ */
+#include "pipeline.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/rng.h"
+#include "base/scope.h"
+#include "base/stats.h"
+#include "conn/conn.h"
+#include "export/export.h"
+#include "host/process.h"
+#include "probe/probe.h"
+#include "probe/record.h"
+#include "trace/cause.h"
+#include "trace/sample.h"
+#include "trace/span.h"
+
+#define CAPTURE_MAX 64
+#define MAX_PROCESSES 4096
+#define MAX_WAITING 16384
+
+/* Text lists of the configuration as slices, for as long as the pipeline lives. */
+struct texts {
+	struct slice capture[CAPTURE_MAX]; /* lower-case copies, owned */
+	size_t n_capture;
+	struct slice *keep_query, *resource, *otlp_headers; /* arrays owned, text borrowed */
+	char url[2048];
+};
+
+struct pipeline {
+	const struct config *config;
+	struct pipeline_live live;
+	struct texts texts;
+	struct arena_pool pool;
+	struct rng rng;
+	struct sampler sampler;
+	struct describe_config describe;
+	int64_t clock_offset; /* real time − boot time */
+	uint64_t now;	      /* of the last tick: what the exporters age by, so that replays batch alike */
+	struct host *host;
+	struct conn_table *conns;
+	struct cause *cause;
+	struct export *export;
+};
+
+/* conn → cause */
+
+static void on_begin(void *arg, struct exchange *x)
+{
+	struct pipeline *p = arg;
+
+	x->resource = host_resource(p->host, x->req_first.pid);
+	x->release = (void (*)(void *))resource_unref;
+	cause_begin(p->cause, x);
+}
+
+static void on_end(void *arg, struct exchange *x)
+{
+	cause_end(((struct pipeline *)arg)->cause, x);
+}
+
+static void on_abandon(void *arg, struct exchange *x)
+{
+	cause_abandon(((struct pipeline *)arg)->cause, x);
+}
+
+/* cause → sample → span → export */
+
+static void on_placed(void *arg, struct exchange *x, const struct placement *place)
+{
+	struct pipeline *p = arg;
+	struct sample_verdict v = sample_decide(&p->sampler, place->trace_id, place->origin);
+	struct span *span;
+
+	if (!v.keep) {
+		stat_inc(spans_sampled_out);
+		exchange_free(x);
+		return;
+	}
+	span = span_build(x, place, &v, p->clock_offset, &p->describe);
+	if (span)
+		export_push(p->export, span, p->now);
+}
+
+/* conn → probe */
+
+static void on_verdict(void *arg, uint64_t conn, const uint64_t skip_to[2], const uint64_t grant_to[2])
+{
+	struct pipeline *p = arg;
+
+	if (p->live.probe)
+		probe_verdict(p->live.probe, conn, skip_to, grant_to);
+}
+
+static void on_ask(void *arg, uint64_t conn)
+{
+	struct pipeline *p = arg;
+	struct ev_progress ev;
+
+	if (p->live.probe && probe_progress(p->live.probe, conn, &ev))
+		pipeline_event(p, &ev.h);
+}
+
+static void on_facts(void *arg, const struct ev_head *record)
+{
+	struct pipeline *p = arg;
+
+	if (p->live.recorder)
+		recorder_put(p->live.recorder, record);
+}
+
+/* configuration → stages */
+
+static int capture_add(struct texts *t, const char *name)
+{
+	char *copy;
+
+	for (size_t i = 0; i < t->n_capture; i++)
+		if (slice_eq_nocase(t->capture[i], slice_str(name)))
+			return 0;
+	if (t->n_capture == CAPTURE_MAX)
+		return log_ret(-E2BIG, "--capture-header: expected at most %d names", CAPTURE_MAX);
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	for (char *c = copy; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	t->capture[t->n_capture++] = slice_str(copy);
+	return 0;
+}
+
+static int capture_add_all(struct texts *t, const struct strlist *l)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < l->n && !r; i++)
+		r = capture_add(t, l->v[i]);
+	return r;
+}
+
+static int as_slices(const struct strlist *l, struct slice **out)
+{
+	struct slice *v = calloc(l->n + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < l->n; i++)
+		v[i] = slice_str(l->v[i]);
+	*out = v;
+	return 0;
+}
+
+static int texts_init(struct texts *t, const struct config *c)
+{
+	int r = capture_add(t, "x-request-id");
+
+	if (!r)
+		r = capture_add(t, "x-correlation-id");
+	if (!r)
+		r = capture_add_all(t, &c->trace.correlation_header);
+	if (!r)
+		r = capture_add_all(t, &c->protocols.capture_header);
+	if (!r)
+		r = as_slices(&c->protocols.keep_query, &t->keep_query);
+	if (!r)
+		r = as_slices(&c->identity.resource, &t->resource);
+	if (!r)
+		r = as_slices(&c->export.otlp_header, &t->otlp_headers);
+	if (!r && c->export.otlp_endpoint && config_otlp_url(c, t->url, sizeof(t->url)))
+		return log_ret(-EINVAL, "--otlp-endpoint: expected a URL of less than %zu bytes", sizeof(t->url));
+	return r;
+}
+
+static void texts_fini(struct texts *t)
+{
+	for (size_t i = 0; i < t->n_capture; i++)
+		free((char *)t->capture[i].p);
+	free(t->keep_query);
+	free(t->resource);
+	free(t->otlp_headers);
+}
+
+static uint32_t links_of(const char *list)
+{
+	static const struct {
+		const char *name;
+		uint32_t bits;
+	} words[] = { { "header", LINK_HEADER },
+		      { "thread", LINK_THREAD },
+		      { "connection", LINK_CONNECTION },
+		      { "all", LINK_HEADER | LINK_THREAD | LINK_CONNECTION } };
+	struct slice rest = slice_str(list), word;
+	uint32_t bits = 0;
+
+	while (slice_split(&rest, ',', &word))
+		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+			if (slice_eq(slice_trim(word), slice_str(words[i].name)))
+				bits |= words[i].bits;
+	return bits;
+}
+
+static struct host *make_host(struct pipeline *p)
+{
+	const struct config_identity *id = &p->config->identity;
+
+	return host_new(&(struct host_config){
+		.proc = "/proc",
+		.service_name = slice_str(id->service_name),
+		.environment = slice_str(id->environment),
+		.extra = p->texts.resource,
+		.n_extra = id->resource.n,
+		.max_processes = MAX_PROCESSES,
+		.live = p->live.probe != NULL,
+		.on_facts = on_facts,
+		.arg = p,
+	});
+}
+
+static struct cause *make_cause(struct pipeline *p)
+{
+	return cause_new(&(struct cause_config){ .links = links_of(p->config->trace.link),
+						 .link_timeout = p->config->trace.link_timeout,
+						 .max_waiting = MAX_WAITING,
+						 .rng = &p->rng },
+			 &(struct cause_sink){ .placed = on_placed, .arg = p });
+}
+
+static struct conn_table *make_conns(struct pipeline *p)
+{
+	const struct config *c = p->config;
+
+	return conn_table_new(
+		&(struct conn_config){
+			.max_connections = (uint32_t)c->limits.max_connections,
+			.memory_limit = c->limits.memory_limit / 4,
+			.request_timeout = c->protocols.request_timeout,
+			.protocols = protocols,
+			.proto = { .capture = p->texts.capture, .n_capture = p->texts.n_capture },
+			.pool = &p->pool,
+		},
+		&(struct exchange_sink){ .begin = on_begin, .end = on_end, .abandon = on_abandon, .arg = p },
+		&(struct verdict_sink){ .set = on_verdict, .ask = on_ask, .arg = p });
+}
+
+static int make_export(struct pipeline *p, CURLM *multi)
+{
+	const struct config_export *c = &p->config->export;
+	uint64_t queue = p->config->limits.queue_size;
+	struct export_config e = {
+		.queue_size = (uint32_t)queue,
+		.batch_size = (uint32_t)MIN(c->batch_size, queue),
+		.batch_age = c->batch_age,
+		.console = c->console || (!c->file && !c->otlp_endpoint),
+		.file = c->file,
+		.otlp_url = c->otlp_endpoint ? p->texts.url : NULL,
+		.otlp_headers = p->texts.otlp_headers,
+		.n_otlp_headers = c->otlp_header.n,
+		.otlp_gzip = !strcmp(c->otlp_compression, "gzip"),
+		.otlp_timeout = c->otlp_timeout,
+		.otlp_ca = c->otlp_ca,
+		.otlp_cert = c->otlp_cert,
+		.otlp_key = c->otlp_key,
+		.version = VERSION,
+	};
+
+	return export_new(&p->export, &e, multi);
+}
+
+int pipeline_new(struct pipeline **out, const struct config *config, const struct pipeline_live *live,
+		 const uint64_t seed[2], CURLM *multi)
+{
+	struct pipeline *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->config = config;
+	p->live = *live;
+	rng_seed(&p->rng, seed[0], seed[1]);
+	sampler_init(&p->sampler, config->sample_ratio);
+	arena_pool_init(&p->pool, config->limits.memory_limit / 4 * 3);
+	r = texts_init(&p->texts, config);
+	p->describe = (struct describe_config){ .max_value = config->protocols.max_attribute_length,
+						.keep_query = p->texts.keep_query,
+						.n_keep_query = config->protocols.keep_query.n };
+	if (!r)
+		r = make_export(p, multi);
+	if (!r && (!(p->host = make_host(p)) || !(p->cause = make_cause(p)) || !(p->conns = make_conns(p))))
+		r = log_ret(-ENOMEM, "out of memory");
+	if (r) {
+		pipeline_free(p);
+		return r;
+	}
+	*out = p;
+	return 0;
+}
+
+void pipeline_event(struct pipeline *p, const struct ev_head *ev)
+{
+	switch (ev->type) {
+	case EV_CLOCK:
+		p->clock_offset = ((const struct ev_clock *)ev)->offset;
+		break;
+	case EV_EXEC:
+	case EV_PROC:
+	case EV_HOST:
+		host_event(p->host, ev);
+		break;
+	case EV_EXIT:
+		conn_event(p->conns, ev);
+		cause_exit(p->cause, ((const struct ev_exit *)ev)->pid);
+		host_event(p->host, ev);
+		break;
+	case EV_TICK:
+		conn_event(p->conns, ev);
+		cause_tick(p->cause, ev->time);
+		p->now = ev->time;
+		export_tick(p->export, ev->time);
+		break;
+	default:
+		conn_event(p->conns, ev);
+	}
+	if (p->live.recorder)
+		recorder_put(p->live.recorder, ev);
+}
+
+void pipeline_turn(struct pipeline *p, uint64_t now)
+{
+	(void)p;
+	(void)now;
+}
+
+void pipeline_sampling(struct pipeline *p, double ratio)
+{
+	sampler_init(&p->sampler, ratio);
+}
+
+void pipeline_finish(struct pipeline *p, uint64_t now)
+{
+	conn_table_close(p->conns);
+	cause_flush(p->cause);
+	export_flush(p->export, now);
+}
+
+bool pipeline_idle(const struct pipeline *p)
+{
+	return export_idle(p->export);
+}
+
+void pipeline_free(struct pipeline *p)
+{
+	if (!p)
+		return;
+	if (p->conns)
+		conn_table_free(p->conns);
+	if (p->cause)
+		cause_free(p->cause);
+	if (p->export)
+		export_free(p->export);
+	if (p->host)
+		host_free(p->host);
+	arena_pool_fini(&p->pool);
+	texts_fini(&p->texts);
+	free(p);
+}

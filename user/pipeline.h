@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every stage, wired once: events in, spans to the exporters. Live and replay differ only in who calls pipeline_event()
+ * and in what `live` holds. Time inside comes from events alone, so a recording gives the same spans every time.
+ */
+#ifndef SPANDREL_PIPELINE_H
+#define SPANDREL_PIPELINE_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "event.h"
+
+struct pipeline;
+struct probe;
+struct recorder;
+
+/* What only a live run has; all NULL in replay. */
+struct pipeline_live {
+	struct probe *probe;	   /* takes verdicts */
+	struct recorder *recorder; /* gets each event after it was handled, what it brought about before it */
+};
+
+/* 0 or -errno, said in one line. `config` must outlive the pipeline; seed: of all ids. */
+int pipeline_new(struct pipeline **out, const struct config *config, const struct pipeline_live *live,
+		 const uint64_t seed[2], CURLM *multi);
+void pipeline_event(struct pipeline *p, const struct ev_head *ev);
+/* Transfers under way, retries that are due: once a turn of the loop. */
+void pipeline_turn(struct pipeline *p, uint64_t now);
+void pipeline_sampling(struct pipeline *p, double ratio); /* SIGHUP */
+/* No more events: decides and hands out everything. Then call pipeline_turn() until pipeline_idle(). */
+void pipeline_finish(struct pipeline *p, uint64_t now);
+bool pipeline_idle(const struct pipeline *p);
+void pipeline_free(struct pipeline *p);
+
+#endif
