@@ -70,7 +70,7 @@
 	X(batches_retried, "batches_retried", "", "batches sent again")                                        \
 	X(export_rejected, "spans_rejected", "", "spans an OTLP end point reported as rejected in a partial success")
 
-enum stat {
+enum stat_id { /* not "stat": a file that includes sys/stat.h has that one */
 #define X(id, name, label, help) STAT_##id,
 	STATS_TABLE(X)
 #undef X

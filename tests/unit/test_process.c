@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The host stage over a /proc of our own making, over the real one, and over a recording of either. */
+#include "tap.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/rng.h"
+#include "base/scope.h"
+#include "base/stats.h"
+#include "host/facts.h"
+#include "host/process.h"
+
+#define ID_A "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static char root[64]; /* the false /proc */
+
+/* ---- making processes ---- */
+
+static void put_file(uint32_t pid, const char *name, const void *p, size_t n)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%u/%s", root, pid, name);
+	f = fopen(path, "w");
+	if (f) {
+		fwrite(p, 1, n, f);
+		fclose(f);
+	}
+}
+
+static void put_link(uint32_t pid, const char *name, const char *target)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%u/%s", root, pid, name);
+	unlink(path);
+	if (symlink(target, path))
+		perror(path);
+}
+
+static void make_process(uint32_t pid, uint64_t start, const char *exe, const char *args, size_t n_args)
+{
+	char path[256], text[256];
+	int n;
+
+	snprintf(path, sizeof(path), "%s/%u", root, pid);
+	mkdir(path, 0700);
+	put_link(pid, "exe", exe);
+	put_link(pid, "cwd", "/srv/shop");
+	put_file(pid, "cmdline", args, n_args);
+	n = snprintf(text, sizeof(text), "%u (a) b) S 77 1 1 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 1 0 %llu 1 1\n", pid,
+		     (unsigned long long)start);
+	put_file(pid, "stat", text, (size_t)n);
+	put_file(pid, "status", "Name:\tx\\nUid:\t7\nUid:\t0\t0\t0\t0\n", 30);
+	put_file(pid, "cgroup", "0::/docker/" ID_A "\n", 12 + 64);
+	put_file(pid, "environ", "", 0);
+}
+
+static void end_process(uint32_t pid)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "rm -rf %s/%u", root, pid);
+	if (system(path))
+		perror(path);
+}
+
+static struct ev_exec make_exec(uint32_t pid, uint64_t time, uint64_t ticks, const char *exe, const char *args, size_t n_args)
+{
+	struct ev_exec e = { .h = { EV_EXEC, 0, sizeof(e), time }, .start = ticks * 10000000 + 1234, .pid = pid, .ppid = 5 };
+
+	e.exe_len = (uint16_t)strlen(exe);
+	memcpy(e.exe, exe, e.exe_len);
+	e.args_len = (uint16_t)n_args;
+	memcpy(e.args, args, n_args);
+	memcpy(e.comm, "comm", 5);
+	return e;
+}
+
+static struct ev_exit make_exit(uint32_t pid)
+{
+	return (struct ev_exit){ .h = { EV_EXIT, 0, sizeof(struct ev_exit), 9 }, .pid = pid };
+}
+
+/* ---- looking at resources ---- */
+
+static struct slice text_of(const struct resource *r, const char *key)
+{
+	for (uint16_t i = 0; r && i < r->n_attrs; i++)
+		if (r->attrs[i].type == ATTR_STRING && slice_eq(r->attrs[i].key, slice_str(key)))
+			return r->attrs[i].s;
+	return SLICE_NONE;
+}
+
+static int64_t number_of(const struct resource *r, const char *key)
+{
+	for (uint16_t i = 0; r && i < r->n_attrs; i++)
+		if (r->attrs[i].type == ATTR_INT && slice_eq(r->attrs[i].key, slice_str(key)))
+			return r->attrs[i].i;
+	return -1;
+}
+
+static void unref_resource(struct resource **r)
+{
+	resource_unref(*r);
+}
+
+static void free_host(struct host **h)
+{
+	host_free(*h);
+}
+
+#define _resource_ _cleanup_(unref_resource) struct resource
+#define _host_ _cleanup_(free_host) struct host
+
+/* A recorder in memory. */
+struct tape {
+	struct ev_head *events[64];
+	size_t n;
+};
+
+static void tape_put(void *arg, const struct ev_head *ev)
+{
+	struct tape *t = arg;
+
+	if (t->n < ARRAY_SIZE(t->events)) {
+		t->events[t->n] = malloc(ev->len);
+		memcpy(t->events[t->n++], ev, ev->len);
+	}
+}
+
+static void tape_fini(struct tape *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		free(t->events[i]);
+}
+
+static struct host_config config_of(bool live, struct tape *t)
+{
+	return (struct host_config){ .proc = root, .max_processes = 8, .live = live, .on_facts = t ? tape_put : NULL, .arg = t };
+}
+
+static struct host *make_host(bool live, struct tape *t)
+{
+	struct host_config c = config_of(live, t);
+
+	return host_new(&c);
+}
+
+static bool same_resource(const struct resource *a, const struct resource *b)
+{
+	if (!a || !b || a->n_attrs != b->n_attrs || !slice_eq(a->service, b->service))
+		return false;
+	for (uint16_t i = 0; i < a->n_attrs; i++) {
+		const struct attr *x = &a->attrs[i], *y = &b->attrs[i];
+
+		if (x->type != y->type || !slice_eq(x->key, y->key) ||
+		    (x->type == ATTR_INT ? x->i != y->i : !slice_eq(x->s, y->s)))
+			return false;
+	}
+	return true;
+}
+
+/* ---- tests ---- */
+
+static void test_process__facts_of_a_script(void)
+{
+	_host_ *h = make_host(true, NULL);
+	_resource_ *r = NULL, *again = NULL;
+
+	make_process(10, 500, "/usr/bin/python3.11 (deleted)", "python3\0cart.py\0", 16);
+	r = host_resource(h, 10);
+	REQUIRE(r);
+	CHECK_SLICE(r->service, "cart");
+	CHECK_SLICE(text_of(r, "service.name"), "cart");
+	CHECK_SLICE(text_of(r, "telemetry.sdk.name"), "spandrel");
+	CHECK_SLICE(text_of(r, "telemetry.sdk.version"), VERSION);
+	CHECK_SLICE(text_of(r, "telemetry.sdk.language"), "python");
+	CHECK_SLICE(text_of(r, "process.runtime.name"), "cpython");
+	CHECK_SLICE(text_of(r, "process.executable.path"), "/usr/bin/python3.11");
+	CHECK_SLICE(text_of(r, "process.executable.name"), "python3.11");
+	CHECK_SLICE(text_of(r, "process.owner"), "root");
+	CHECK_SLICE(text_of(r, "container.id"), ID_A);
+	CHECK_SLICE(text_of(r, "os.type"), "linux");
+	CHECK_INT(number_of(r, "process.pid"), 10);
+	CHECK_INT(number_of(r, "process.parent_pid"), 77);
+	CHECK_INT(text_of(r, "service.instance.id").n, 36);
+	CHECK(text_of(r, "host.name").n > 0 && text_of(r, "host.arch").n > 0);
+	again = host_resource(h, 10);
+	CHECK(again == r);
+}
+
+static void test_process__environment_and_flags(void)
+{
+	static const char env[] = "A=b\0OTEL_RESOURCE_ATTRIBUTES=service.name=two,service.namespace=ns%20x,process.pid=1,"
+				  "telemetry.sdk.name=it,k=from-env,h=$(POD)\0OTEL_SERVICE_NAME=one";
+	const struct slice extra[] = { SLICE("k=from-flag"), SLICE("empty="), SLICE("nothing"), SLICE("=x") };
+	struct host_config c = config_of(true, NULL);
+	_resource_ *r = NULL, *s = NULL;
+	_host_ *h = host_new(&c), *flags = NULL;
+
+	make_process(11, 500, "/usr/sbin/nginx", "nginx\0", 6);
+	put_file(11, "environ", env, sizeof(env));
+	r = host_resource(h, 11);
+	CHECK_SLICE(r->service, "one");
+	CHECK_SLICE(text_of(r, "service.namespace"), "ns x");
+	CHECK_SLICE(text_of(r, "telemetry.sdk.name"), "spandrel");
+	CHECK_SLICE(text_of(r, "k"), "from-env");
+	CHECK_SLICE(text_of(r, "h"), "");
+	CHECK_INT(number_of(r, "process.pid"), 11);
+
+	c.service_name = SLICE("flag");
+	c.environment = SLICE("production");
+	c.extra = extra;
+	c.n_extra = ARRAY_SIZE(extra);
+	flags = host_new(&c);
+	s = host_resource(flags, 11);
+	CHECK_SLICE(s->service, "flag");
+	CHECK_SLICE(text_of(s, "deployment.environment.name"), "production");
+	CHECK_SLICE(text_of(s, "k"), "from-flag");
+	CHECK_INT(s->n_attrs, r->n_attrs + 2); /* environment, empty */
+	CHECK(slice_eq(text_of(s, "service.instance.id"), text_of(r, "service.instance.id")));
+}
+
+static void test_process__exec_replaces_and_exit_keeps(void)
+{
+	_host_ *h = make_host(true, NULL);
+	_resource_ *sh = NULL, *tool = NULL, *late = NULL, *reused = NULL;
+	struct ev_exec exec = make_exec(12, 1000, 500, "/usr/bin/tool", "tool\0", 5);
+	struct ev_exit end = make_exit(12);
+
+	make_process(12, 500, "/bin/sh", "sh\0", 3);
+	sh = host_resource(h, 12);
+	CHECK_SLICE(sh->service, "sh");
+	put_link(12, "exe", "/usr/bin/tool");
+	host_event(h, &exec.h);
+	tool = host_resource(h, 12);
+	CHECK_SLICE(tool->service, "tool");
+	CHECK_SLICE(text_of(tool, "container.id"), ID_A);
+	CHECK_SLICE(sh->service, "sh"); /* still whole for who holds it */
+	CHECK(slice_eq(text_of(sh, "service.instance.id"), text_of(tool, "service.instance.id")));
+	CHECK(sh->id != tool->id);
+
+	end_process(12);
+	host_event(h, &end.h);
+	late = host_resource(h, 12);
+	CHECK(late == tool);
+	make_process(12, 900, "/usr/bin/other", "other\0", 6);
+	reused = host_resource(h, 12);
+	CHECK_SLICE(reused->service, "other");
+	CHECK(!slice_eq(text_of(reused, "service.instance.id"), text_of(tool, "service.instance.id")));
+}
+
+/* By the time an exec record is read its process may be gone, be another one, or run the next program. */
+static void test_process__exec_record_when_proc_disagrees(void)
+{
+	_host_ *h = make_host(true, NULL);
+	_resource_ *gone = NULL, *next = NULL, *other = NULL;
+	struct ev_exec a = make_exec(13, 1000, 500, "/usr/bin/python3.11", "python3\0pay.py", 14);
+	struct ev_exec b = make_exec(14, 1000, 500, "/bin/sh", "sh\0-c\0curl\0", 11);
+	struct ev_exec c = make_exec(15, 1000, 500, "/usr/bin/curl", "curl\0", 5);
+	uint64_t unread = stats[STAT_procs_unread];
+
+	host_event(h, &a.h);
+	gone = host_resource(h, 13);
+	CHECK_SLICE(gone->service, "pay");
+	CHECK_INT(number_of(gone, "process.parent_pid"), 5);
+	CHECK_INT(text_of(gone, "service.instance.id").n, 36);
+	make_process(14, 500, "/usr/bin/curl", "curl\0", 5);
+	host_event(h, &b.h);
+	next = host_resource(h, 14);
+	CHECK_SLICE(next->service, "sh");
+	make_process(15, 501, "/usr/bin/curl", "curl\0", 5);
+	host_event(h, &c.h);
+	other = host_resource(h, 15);
+	CHECK_SLICE(other->service, "curl");
+	CHECK_SLICE(text_of(other, "container.id"), "");
+	CHECK_INT(stats[STAT_procs_unread] - unread, 3);
+}
+
+static void test_process__vanished_is_unknown_service(void)
+{
+	_host_ *h = make_host(true, NULL);
+	_resource_ *r = NULL, *late = NULL;
+	uint64_t unread = stats[STAT_procs_unread];
+
+	r = host_resource(h, 999);
+	REQUIRE(r);
+	CHECK_SLICE(r->service, "unknown_service");
+	CHECK_INT(number_of(r, "process.pid"), 999);
+	CHECK_SLICE(text_of(r, "os.type"), "linux");
+	CHECK_SLICE(text_of(r, "service.instance.id"), "");
+	CHECK_INT(stats[STAT_procs_unread] - unread, 1);
+	make_process(999, 5, "/usr/bin/late", "late\0", 5);
+	late = host_resource(h, 999);
+	CHECK_SLICE(late->service, "late");
+}
+
+/* A lost exec record is noticed by its counter. */
+static void test_process__missed_records_make_it_look_again(void)
+{
+	_host_ *h = make_host(true, NULL);
+	_resource_ *a = NULL, *b = NULL, *c = NULL;
+
+	make_process(16, 500, "/usr/bin/a", "a\0", 2);
+	a = host_resource(h, 16);
+	put_link(16, "exe", "/usr/bin/b");
+	b = host_resource(h, 16);
+	CHECK(b == a);
+	stat_inc(missed_proc);
+	c = host_resource(h, 16);
+	CHECK_SLICE(c->service, "b");
+}
+
+static void test_process__hostile_proc(void)
+{
+	static char huge[300 * 1024];
+	_host_ *h = make_host(true, NULL);
+	_resource_ *r = NULL;
+	char path[256];
+
+	memset(huge, 'x', sizeof(huge));
+	make_process(17, 500, "/tmp/a\n\x1b[31mb", "x\0", 2);
+	put_file(17, "cmdline", huge, sizeof(huge));
+	put_file(17, "environ", huge, sizeof(huge));
+	put_file(17, "cgroup", huge, sizeof(huge));
+	snprintf(path, sizeof(path), "%s/17/status", root);
+	unlink(path);
+	CHECK_INT(mkfifo(path, 0600), 0); /* a read of it would wait for ever */
+	r = host_resource(h, 17);
+	REQUIRE(r);
+	CHECK_SLICE(r->service, "a??[31mb");
+	CHECK_SLICE(text_of(r, "process.owner"), "");
+	CHECK_SLICE(text_of(r, "container.id"), "");
+}
+
+static void test_process__replay_gives_the_same(void)
+{
+	_cleanup_(tape_fini) struct tape t = { 0 };
+	_host_ *live = make_host(true, &t), *replay = make_host(false, NULL);
+	_resource_ *a = NULL, *b = NULL, *c = NULL, *ra = NULL, *rb = NULL, *rc = NULL;
+	struct ev_exec exec = make_exec(18, 1000, 500, "/usr/bin/node", "node\0server.js\0", 15);
+
+	make_process(18, 500, "/usr/bin/node", "node\0server.js\0", 15);
+	make_process(19, 500, "/usr/sbin/nginx", "nginx\0", 6);
+	host_event(live, &exec.h);
+	a = host_resource(live, 18);
+	b = host_resource(live, 19);
+	c = host_resource(live, 20);
+	CHECK_INT(t.n, 4);
+	CHECK_INT(t.events[0]->type, EV_HOST);
+	/* a recorder may write the facts before the record that made us read them */
+	for (size_t i = 0; i < t.n; i++)
+		host_event(replay, t.events[i]);
+	host_event(replay, &exec.h);
+	ra = host_resource(replay, 18);
+	rb = host_resource(replay, 19);
+	rc = host_resource(replay, 20);
+	CHECK(same_resource(a, ra));
+	CHECK(same_resource(b, rb));
+	CHECK(same_resource(c, rc));
+	for (size_t i = 0; i < t.n; i++)
+		CHECK(t.events[i]->len % 8 == 0);
+}
+
+static void test_process__replay_reads_no_proc(void)
+{
+	_host_ *replay = make_host(false, NULL);
+	_resource_ *r = NULL;
+
+	make_process(21, 500, "/usr/bin/secret", "secret\0", 7);
+	r = host_resource(replay, 21);
+	CHECK_SLICE(r->service, "unknown_service");
+	CHECK_SLICE(text_of(r, "host.name"), "");
+}
+
+static void test_process__bounded(void)
+{
+	_host_ *h = make_host(true, NULL);
+	_resource_ *first = NULL, *again = NULL, *late = NULL;
+
+	make_process(30, 500, "/usr/bin/kept", "kept\0", 5);
+	first = host_resource(h, 30);
+	for (uint32_t pid = 1000; pid < 1100; pid++) {
+		resource_unref(host_resource(h, pid));
+		if (pid < 1050) /* in use: stays */
+			resource_unref(host_resource(h, 30));
+		if (pid == 1050) {
+			again = host_resource(h, 30);
+			CHECK(again == first);
+		}
+	}
+	late = host_resource(h, 30); /* evicted, read again */
+	CHECK(late != first && late->id != first->id);
+	CHECK(same_resource(late, first));
+}
+
+/* Any bytes in a recording: a resource of clean text, bounded. */
+static void test_process__random_blobs(void)
+{
+	_host_ *h = make_host(false, NULL);
+	struct rng rng;
+
+	rng_seed(&rng, 5, 6);
+	for (int round = 0; round < 3000; round++) {
+		uint32_t n = (uint32_t)(rng_next(&rng) % 600), pid = (uint32_t)(rng_next(&rng) % 12);
+		_free_ struct ev_blob *ev = calloc(1, sizeof(*ev) + n);
+		struct facts_head head = { .version = FACTS_VERSION, .start = 1 };
+		_resource_ *r = NULL;
+
+		ev->h = (struct ev_head){ rng_next(&rng) % 4 ? EV_PROC : EV_HOST, 0, (uint32_t)sizeof(*ev) + n, 0 };
+		ev->pid = pid;
+		ev->size = n;
+		for (uint32_t i = 0; i < n; i++)
+			ev->data[i] = (uint8_t)(rng_next(&rng) % 3 ? rng_next(&rng) % 40 : rng_next(&rng));
+		for (uint32_t i = sizeof(head); i + 4 < n; i += 11) /* so that items are well-formed now and then */
+			memcpy(ev->data + i, (uint8_t[]){ 0, 3, 4, 0 }, 4);
+		if (n >= sizeof(head))
+			memcpy(ev->data, &head, sizeof(head));
+		host_event(h, &ev->h);
+		r = host_resource(h, pid);
+		REQUIRE(r && r->n_attrs <= 128 && r->service.n);
+		for (uint16_t i = 0; i < r->n_attrs; i++)
+			for (size_t k = 0; r->attrs[i].type == ATTR_STRING && k < r->attrs[i].s.n; k++)
+				CHECK((unsigned char)r->attrs[i].s.p[k] >= 0x20);
+	}
+}
+
+static void test_process__a_real_one(void)
+{
+	struct host_config c = { .proc = "/proc", .max_processes = 4, .live = true };
+	_host_ *h = host_new(&c);
+	_resource_ *r = host_resource(h, (uint32_t)getpid());
+
+	REQUIRE(r);
+	CHECK_SLICE(r->service, "test_process");
+	CHECK_INT(number_of(r, "process.parent_pid"), getppid());
+	CHECK_INT(text_of(r, "service.instance.id").n, 36);
+	CHECK_SLICE(text_of(r, "telemetry.sdk.language"), ""); /* C has none */
+}
+
+int main(void)
+{
+	char clean[128];
+
+	strcpy(root, "/tmp/spandrel-proc-XXXXXX");
+	if (!mkdtemp(root))
+		return 1;
+	RUN(test_process__facts_of_a_script);
+	RUN(test_process__environment_and_flags);
+	RUN(test_process__exec_replaces_and_exit_keeps);
+	RUN(test_process__exec_record_when_proc_disagrees);
+	RUN(test_process__vanished_is_unknown_service);
+	RUN(test_process__missed_records_make_it_look_again);
+	RUN(test_process__hostile_proc);
+	RUN(test_process__replay_gives_the_same);
+	RUN(test_process__replay_reads_no_proc);
+	RUN(test_process__bounded);
+	RUN(test_process__random_blobs);
+	RUN(test_process__a_real_one);
+	snprintf(clean, sizeof(clean), "rm -rf %s", root);
+	if (system(clean))
+		perror(clean);
+	return tap_done();
+}

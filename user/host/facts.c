@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/facts.h"
+
+#include "base/scope.h"
+#include "host/text.h"
+
+struct item {
+	uint8_t type; /* ATTR_STRING or ATTR_INT */
+	uint8_t key;
+	uint16_t value;
+};
+
+void facts_begin(struct buf *b, uint64_t start, uint64_t exec)
+{
+	struct facts_head head = { .version = FACTS_VERSION, .start = start, .exec = exec };
+
+	buf_reset(b);
+	buf_append(b, &head, sizeof(head));
+}
+
+static void put(struct buf *b, uint8_t type, struct slice key, const void *value, size_t n)
+{
+	struct item item = { type, (uint8_t)key.n, (uint16_t)n };
+
+	if (!key.n || key.n > UINT8_MAX || !buf_room(b, sizeof(item) + key.n + n))
+		return;
+	buf_append(b, &item, sizeof(item));
+	buf_str(b, key);
+	buf_append(b, value, n);
+}
+
+void facts_text(struct buf *b, struct slice key, struct slice value)
+{
+	put(b, ATTR_STRING, key, value.p, MIN(value.n, (size_t)TEXT_MAX));
+}
+
+void facts_number(struct buf *b, struct slice key, int64_t value)
+{
+	put(b, ATTR_INT, key, &value, sizeof(value));
+}
+
+bool facts_open(struct slice data, struct facts_head *head, struct slice *items)
+{
+	if (data.n < sizeof(*head))
+		return false;
+	memcpy(head, data.p, sizeof(*head));
+	*items = slice_from(data, sizeof(*head));
+	return head->version == FACTS_VERSION;
+}
+
+bool facts_next(struct slice *items, struct attr *out)
+{
+	struct slice rest = *items, value;
+	struct item item;
+
+	if (rest.n < sizeof(item))
+		return false;
+	memcpy(&item, rest.p, sizeof(item));
+	rest = slice_from(rest, sizeof(item));
+	if (!item.key || rest.n < (size_t)item.key + item.value)
+		return false;
+	value = slice_of(rest.p + item.key, item.value);
+	if (item.type != ATTR_STRING && (item.type != ATTR_INT || value.n != sizeof(out->i)))
+		return false;
+	*out = (struct attr){ .key = slice_to(rest, item.key), .type = item.type };
+	if (item.type == ATTR_INT)
+		memcpy(&out->i, value.p, sizeof(out->i));
+	else
+		out->s = value;
+	*items = slice_from(rest, (size_t)item.key + item.value);
+	return true;
+}

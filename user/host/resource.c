@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/resource.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/scope.h"
+#include "base/stats.h"
+#include "host/facts.h"
+#include "host/text.h"
+#include "host/uuid.h"
+
+/* Attributes that are still borrowed. */
+struct draft {
+	struct attr attrs[RESOURCE_ATTRS];
+	size_t n;
+};
+
+static bool key_is_plain(struct slice key)
+{
+	for (size_t i = 0; i < key.n; i++)
+		if (key.p[i] <= ' ' || key.p[i] >= 0x7f)
+			return false;
+	return key.n > 0;
+}
+
+static void set(struct draft *d, const struct attr *a)
+{
+	if (!key_is_plain(a->key))
+		return;
+	for (size_t i = 0; i < d->n; i++)
+		if (slice_eq(d->attrs[i].key, a->key)) {
+			d->attrs[i] = *a;
+			return;
+		}
+	if (d->n < RESOURCE_ATTRS)
+		d->attrs[d->n++] = *a;
+}
+
+static void set_text(struct draft *d, struct slice key, struct slice value)
+{
+	if (value.n)
+		set(d, &(struct attr){ .key = key, .type = ATTR_STRING, .s = value });
+}
+
+static void set_facts(struct draft *d, struct slice data)
+{
+	struct facts_head head;
+	struct slice items;
+	struct attr a;
+
+	if (!facts_open(data, &head, &items))
+		return;
+	while (facts_next(&items, &a))
+		set(d, &a);
+}
+
+static void set_extra(struct draft *d, const struct host_config *c)
+{
+	for (size_t i = 0; i < c->n_extra; i++) {
+		ptrdiff_t eq = slice_find(c->extra[i], '=');
+
+		if (eq > 0)
+			set(d, &(struct attr){ .key = slice_to(c->extra[i], (size_t)eq),
+					       .type = ATTR_STRING,
+					       .s = slice_from(c->extra[i], (size_t)eq + 1) });
+	}
+}
+
+static struct slice get_text(const struct draft *d, struct slice key)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->attrs[i].type == ATTR_STRING && slice_eq(d->attrs[i].key, key))
+			return d->attrs[i].s;
+	return SLICE_NONE;
+}
+
+/*
+ * An id of this process for good: the same in every run of the tracer, another after a restart of the process. The name space
+ * is the one that OpenTelemetry gives for service.instance.id.
+ */
+static void set_instance(struct draft *d, uint32_t pid, struct slice facts, char *room)
+{
+	static const uint8_t name_space[16] = { 0x4d, 0x63, 0x00, 0x9a, 0x8d, 0x0f, 0x11, 0xee,
+						0xaa, 0xd7, 0x4c, 0x79, 0x6e, 0xd8, 0xe3, 0x20 };
+	struct slice host = get_text(d, SLICE("host.id")), items;
+	struct facts_head head;
+	char name[256];
+	int n;
+
+	if (!facts_open(facts, &head, &items) || !head.start)
+		return;
+	if (!host.n)
+		host = get_text(d, SLICE("host.name"));
+	host = slice_to(host, 128);
+	n = snprintf(name, sizeof(name), "%.*s/%" PRIu32 "/%" PRIu64, SLICE_ARG(host), pid, head.start);
+	uuid_v5(room, name_space, slice_of(name, (size_t)n));
+	set_text(d, SLICE("service.instance.id"), slice_of(room, UUID_TEXT));
+}
+
+static struct slice copy(char **to, struct slice s)
+{
+	struct slice out = { *to, text_clean(*to, TEXT_MAX, s) };
+
+	if (s.n > TEXT_MAX)
+		stat_inc(attrs_cut);
+	*to += out.n;
+	return out;
+}
+
+/* One block of memory: the resource, its attributes, their text. */
+static struct resource *finish(const struct draft *d, uint64_t id)
+{
+	size_t size = sizeof(struct resource) + d->n * sizeof(struct attr);
+	struct resource *r;
+	char *to;
+
+	for (size_t i = 0; i < d->n; i++)
+		size += d->attrs[i].key.n + (d->attrs[i].type == ATTR_STRING ? MIN(d->attrs[i].s.n, (size_t)TEXT_MAX) : 0);
+	r = malloc(size);
+	if (!r)
+		return NULL;
+	*r = (struct resource){ .refs = 1, .id = id, .attrs = (struct attr *)(r + 1), .n_attrs = (uint16_t)d->n };
+	to = (char *)(r->attrs + d->n);
+	for (size_t i = 0; i < d->n; i++) {
+		struct attr *a = &r->attrs[i];
+
+		*a = d->attrs[i];
+		a->key = copy(&to, a->key);
+		if (a->type == ATTR_STRING)
+			a->s = copy(&to, a->s);
+		if (slice_eq(a->key, SLICE("service.name")))
+			r->service = a->s;
+	}
+	return r;
+}
+
+struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t pid, struct slice facts, struct slice host)
+{
+	char instance[UUID_TEXT];
+	struct draft d;
+
+	d.n = 0;
+	set_text(&d, SLICE("service.name"), SLICE("unknown_service"));
+	set_text(&d, SLICE("telemetry.sdk.name"), SLICE("spandrel"));
+	set_text(&d, SLICE("telemetry.sdk.version"), SLICE(VERSION));
+	set_facts(&d, host);
+	set_instance(&d, pid, facts, instance);
+	set(&d, &(struct attr){ .key = SLICE("process.pid"), .type = ATTR_INT, .i = pid });
+	set_facts(&d, facts);
+	set_extra(&d, c);
+	set_text(&d, SLICE("deployment.environment.name"), c->environment);
+	set_text(&d, SLICE("service.name"), c->service_name);
+	return finish(&d, id);
+}
+
+struct resource *resource_ref(struct resource *r)
+{
+	r->refs++;
+	return r;
+}
+
+void resource_unref(struct resource *r)
+{
+	if (r && !--r->refs)
+		free(r);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The resource of a process out of its facts, the host's and the operator's settings. */
+#ifndef SPANDREL_HOST_RESOURCE_H
+#define SPANDREL_HOST_RESOURCE_H
+
+#include "host/process.h"
+
+#define RESOURCE_ATTRS 128 /* more are left out */
+
+/*
+ * What is said last wins: defaults, the host, the process, its environment, then --resource, --environment and
+ * --service-name. facts, host: bytes of host/facts.h, from anywhere; empty when there are none. One reference for the
+ * caller; NULL without memory.
+ */
+struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t pid, struct slice facts, struct slice host);
+
+#endif
