@@ -53,7 +53,8 @@
 	X(drop_queue, "requests_dropped", "reason=\"queue_full\"", "spans beyond --queue-size")                   \
 	X(drop_refused, "requests_dropped", "reason=\"export_refused\"", "spans the back end refused for good")  \
 	X(drop_unsent, "requests_dropped", "reason=\"export_failed\"", "spans not delivered before the retry limit or the exit") \
-	X(drop_file, "requests_dropped", "reason=\"file_write\"", "spans that could not be written to --file")   \
+	X(drop_file, "requests_dropped", "reason=\"file_write\"", "spans that could not be written to --file or the console") \
+	X(drop_encode, "requests_dropped", "reason=\"encode\"", "spans that alone pass the size of a request, or no memory to encode") \
 	X(requests_timed_out, "requests_timed_out", "", "requests ended by --request-timeout")                 \
 	X(spans_sampled_out, "spans_sampled_out", "", "spans not kept by sampling")                            \
 	X(spans_exported, "spans_exported", "", "spans that an exporter has acknowledged or written")          \

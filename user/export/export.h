@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Spans to somewhere. Each exporter is a row (open, send, flush, close); several work side by side on the same spans, which
- * are reference counted. A span's fate: exported once any exporter has delivered it, else dropped for the first reason.
- * A failing exporter never stops the others.
+ * Spans to somewhere. Each exporter is a row (open, send, tick, flush, close); several work side by side on the same spans,
+ * which are reference counted. A span's fate: exported once any exporter has delivered it, else dropped for the first
+ * reason. A failing exporter never stops the others: each has its own queue. Nothing here blocks, except writes to a
+ * regular file. `now` is any clock that does not go back, the same in all calls, in ns.
  */
 #ifndef SPANDREL_EXPORT_EXPORT_H
 #define SPANDREL_EXPORT_EXPORT_H
@@ -15,7 +16,7 @@
 
 struct export_config {
 	uint32_t queue_size; /* spans not acknowledged, open batch and batches in flight included */
-	uint32_t batch_size;
+	uint32_t batch_size; /* never larger than the queue */
 	uint64_t batch_age;  /* ns */
 	bool console;
 	const char *file;    /* path, "-" for standard output, NULL */
@@ -30,39 +31,62 @@ struct export_config {
 
 struct export;
 
-struct export_batch {
-	struct span **spans;
-	uint32_t n;
-};
+/* 0 or -errno, said once in one line. An unreachable end point is not an error here. The config's strings are borrowed. */
+int export_new(struct export **out, const struct export_config *c, CURLM *multi);
+void export_push(struct export *e, struct span *s, uint64_t now); /* takes */
+/* Once a turn of the loop, after curl_multi_perform(): batches by age, retries, completed transfers. */
+void export_tick(struct export *e, uint64_t now);
+void export_flush(struct export *e, uint64_t now); /* no more spans come: send what is open, do not wait for a back-off */
+bool export_idle(const struct export *e);	   /* everything delivered or dropped */
+void export_free(struct export *e);		   /* what is left is drop_unsent; NULL is fine */
 
-struct exporter; /* an open instance */
+/* ---- for exporters ---------------------------------------------------------------------------- */
+
+struct outlet; /* an open exporter with its queue */
+struct exporter;
+
+/* Spans on their way to one exporter; on the heap, free() it when its spans are done. */
+struct export_batch {
+	struct list link;
+	uint64_t since;	   /* when it was sent for the first time */
+	uint64_t retry_at; /* not before; 0: at once */
+	uint32_t attempts;
+	uint32_t n, cap;
+	struct span *spans[];
+};
 
 struct exporter_ops {
 	const char *name;
 	bool eager; /* wants spans at the end of each turn of the loop, not batches by size and age */
 	bool (*wanted)(const struct export_config *c);
-	int (*open)(struct exporter **out, struct export *e, const struct export_config *c, CURLM *multi);
-	/* Takes the batch's references; calls export_done() for its spans, now or later. */
-	void (*send)(struct exporter *x, struct export_batch *b, uint64_t now);
-	void (*tick)(struct exporter *x, uint64_t now); /* retries due, time-outs; may be NULL */
-	bool (*idle)(const struct exporter *x);		/* nothing in flight; NULL: always */
+	int (*open)(struct exporter **out, struct outlet *o, const struct export_config *c, CURLM *multi);
+	void (*send)(struct exporter *x, struct export_batch *b, uint64_t now); /* takes; export_done() now or later */
+	void (*tick)(struct exporter *x, uint64_t now);				 /* may be NULL */
+	void (*flush)(struct exporter *x, uint64_t now);			 /* the end is near; may be NULL */
 	void (*close)(struct exporter *x);		/* gives back what is left as drop_unsent */
 };
 
-/* 0 or -errno, said once in one line. An unreachable end point is not an error here. */
-int export_new(struct export **out, const struct export_config *c, CURLM *multi);
-void export_push(struct export *e, struct span *s, uint64_t now); /* takes */
-void export_tick(struct export *e, uint64_t now);  /* once a turn of the loop: batches by age, retries, completed transfers */
-void export_flush(struct export *e, uint64_t now); /* no more spans come: send what is open */
-bool export_idle(const struct export *e);	   /* everything delivered or dropped */
-void export_free(struct export *e);
+extern const struct exporter_ops exporter_console, exporter_file, exporter_http;
 
-/* For exporters: these spans were delivered (drop < 0) or dropped as counter `drop` (enum stat). Releases the references. */
-void export_done(struct export *e, struct span **spans, uint32_t n, int drop);
+/* These spans were delivered (drop < 0) or dropped as counter `drop` (enum stat_id). Releases the references. */
+void export_done(struct outlet *o, struct span **spans, uint32_t n, int drop);
+/* The same for a whole batch, which it frees. */
+void export_batch_done(struct outlet *o, struct export_batch *b, int drop);
+/* Takes the second half of a batch (n ≥ 2) off into a new one; NULL without memory. */
+struct export_batch *export_batch_split(struct export_batch *b);
 
-/* Encoders. */
+/* ---- encoders --------------------------------------------------------------------------------- */
+
+/*
+ * One ExportTraceServiceRequest (specs.md §1.1) with a ResourceSpans for each resource, in order of first sight. Texts that
+ * are not UTF-8 get U+FFFD. 0, -EMSGSIZE when `out` is too small (split the batch), -ENOMEM; `out` keeps what it had.
+ */
+#define OTLP_SCOPE "spandrel"
+#define OTLP_SCHEMA_URL "https://opentelemetry.io/schemas/1.44.0"
+#define OTLP_REQUEST_MAX (4 * 1024 * 1024) /* many servers refuse more, §1.3 */
+
 struct buf;
-int otlp_encode(struct span *const *spans, uint32_t n, const char *version, struct buf *out);	   /* protobuf */
+int otlp_encode(struct span *const *spans, uint32_t n, const char *version, struct arena_pool *pool, struct buf *out);
 int otlp_json_encode(struct span *const *spans, uint32_t n, const char *version, struct buf *out); /* one line, no LF */
 
 #endif
