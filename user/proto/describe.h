@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a protocol says about a call: name, status, attributes. Embedded in struct span. Strings are borrowed from the
- * exchange's arena or static; over-long values are cut (counted in attributes_truncated).
+ * exchange's arena or static; over-long values are cut (counted in attributes_truncated), bytes that are not UTF-8
+ * become U+FFFD. A key that is there already keeps its first value.
  */
 #ifndef SPANDREL_PROTO_DESCRIBE_H
 #define SPANDREL_PROTO_DESCRIBE_H
@@ -41,7 +42,7 @@ void describe_strs(struct description *d, struct slice key, const struct slice *
 void describe_error(struct description *d, struct slice type);
 /* Text of an address (RFC 5952; IPv4 dotted when mapped), in the arena. */
 struct slice describe_addr(struct description *d, const uint8_t addr[16]);
-/* The query with every value REDACTED that no --keep-query glob names. Borrows when nothing changes. */
+/* The query with every value REDACTED whose key no --keep-query glob names. Borrows when nothing changes. */
 struct slice describe_redact_query(struct description *d, struct slice query);
 const struct attr *describe_find(const struct description *d, const char *key);
 

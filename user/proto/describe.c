@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Attributes, bounded in number and length, in the one place where text from the wire becomes text of a span: OTLP
+ * strings are UTF-8, so bytes that are not become U+FFFD.
+ */
+#include "proto/describe.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+
+#include "base/stats.h"
+#include "base/utf8.h"
+
+int describe_init(struct description *d, struct arena *arena, const struct describe_config *config)
+{
+	struct attr *attrs = arena_alloc(arena, DESCRIPTION_ATTRS * sizeof(*attrs));
+
+	if (!attrs)
+		return -ENOMEM;
+	*d = (struct description){ .attrs = attrs, .arena = arena, .config = config };
+	return 0;
+}
+
+/* A place for the attribute; NULL (counted) beyond the limit, or when the key is there already: the first one stays. */
+static struct attr *add(struct description *d, struct slice key, uint8_t type)
+{
+	struct attr *a;
+
+	for (unsigned i = 0; i < d->n_attrs; i++)
+		if (slice_eq(d->attrs[i].key, key))
+			return NULL;
+	if (d->n_attrs == DESCRIPTION_ATTRS) {
+		d->dropped_attrs++;
+		return NULL;
+	}
+	a = &d->attrs[d->n_attrs++];
+	*a = (struct attr){ .key = key, .type = type };
+	return a;
+}
+
+static void take_back(struct description *d)
+{
+	d->n_attrs--;
+	d->dropped_attrs++;
+}
+
+/* `value` as it may be shown: cut, valid, in the arena or borrowed. False without memory. */
+static bool presentable(struct description *d, struct slice value, struct slice *out)
+{
+	size_t max = d->config->max_value ? d->config->max_value : SIZE_MAX, n;
+	bool cut = value.n > max;
+	char *p;
+
+	value = utf8_cut(value, max);
+	if (!utf8_valid(value)) {
+		n = utf8_clean(NULL, value);
+		p = arena_alloc(d->arena, n);
+		if (!p)
+			return false;
+		utf8_clean(p, value);
+		cut |= n > max;
+		value = utf8_cut(slice_of(p, n), max);
+	}
+	if (cut)
+		stat_inc(attrs_cut);
+	*out = value;
+	return true;
+}
+
+void describe_name(struct description *d, struct slice name)
+{
+	struct slice shown;
+
+	if (presentable(d, name, &shown))
+		d->name = shown;
+}
+
+static void put_str(struct description *d, struct slice key, struct slice value)
+{
+	struct attr *a = add(d, key, ATTR_STRING);
+
+	if (a && !presentable(d, value, &a->s))
+		take_back(d);
+}
+
+void describe_str(struct description *d, const char *key, struct slice value)
+{
+	put_str(d, slice_str(key), value);
+}
+
+void describe_int(struct description *d, const char *key, int64_t value)
+{
+	struct attr *a = add(d, slice_str(key), ATTR_INT);
+
+	if (a)
+		a->i = value;
+}
+
+void describe_bool(struct description *d, const char *key, bool value)
+{
+	struct attr *a = add(d, slice_str(key), ATTR_BOOL);
+
+	if (a)
+		a->b = value;
+}
+
+void describe_strs(struct description *d, struct slice key, const struct slice *values, size_t n)
+{
+	struct attr *a = add(d, key, ATTR_STRINGS);
+	struct slice *v = a ? arena_alloc(d->arena, n * sizeof(*v)) : NULL;
+
+	if (!a)
+		return;
+	if (!v) {
+		take_back(d);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!presentable(d, values[i], &v[i])) {
+			take_back(d);
+			return;
+		}
+	}
+	a->strings.v = v;
+	a->strings.n = n;
+}
+
+void describe_error(struct description *d, struct slice type)
+{
+	d->status = STATUS_ERROR;
+	describe_str(d, "error.type", type);
+}
+
+struct slice describe_addr(struct description *d, const uint8_t addr[16])
+{
+	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+	char text[INET6_ADDRSTRLEN];
+	bool v4 = !memcmp(addr, mapped, sizeof(mapped));
+
+	/* inet_ntop writes RFC 5952's form */
+	if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? addr + 12 : addr, text, sizeof(text)))
+		return SLICE_NONE;
+	return arena_copy(d->arena, slice_str(text));
+}
+
+const struct attr *describe_find(const struct description *d, const char *key)
+{
+	for (unsigned i = 0; i < d->n_attrs; i++)
+		if (slice_eq(d->attrs[i].key, slice_str(key)))
+			return &d->attrs[i];
+	return NULL;
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Queries without their values: what a key names may be a secret, and nobody can tell which. */
+#include "base/glob.h"
+#include "proto/describe.h"
+
+#define REDACTED "REDACTED"
+
+struct parameter {
+	struct slice text; /* without its separator */
+	size_t key;	   /* bytes of the key */
+	bool hide;	   /* it has a value that nobody asked to keep */
+};
+
+static bool kept(const struct describe_config *config, struct slice key)
+{
+	for (size_t i = 0; i < config->n_keep_query; i++)
+		if (glob_fits(config->keep_query[i], key))
+			return true;
+	return false;
+}
+
+/* The parameter at `at`; the next begins one byte behind its text. Some servers take `;` for a separator too. */
+static struct parameter next_parameter(const struct describe_config *config, struct slice query, size_t at)
+{
+	struct parameter p = { .text = slice_from(query, at) };
+	ptrdiff_t eq;
+	size_t n = 0;
+
+	while (n < p.text.n && p.text.p[n] != '&' && p.text.p[n] != ';')
+		n++;
+	p.text.n = n;
+	eq = slice_find(p.text, '=');
+	p.key = eq < 0 ? n : (size_t)eq;
+	p.hide = eq >= 0 && !kept(config, slice_to(p.text, p.key)) &&
+		 !slice_eq(slice_from(p.text, p.key + 1), SLICE(REDACTED));
+	return p;
+}
+
+static char *put(char *to, struct slice s)
+{
+	if (s.n)
+		memcpy(to, s.p, s.n);
+	return to + s.n;
+}
+
+struct slice describe_redact_query(struct description *d, struct slice query)
+{
+	size_t hidden = 0;
+	char *text, *to;
+
+	for (size_t at = 0; at < query.n;) {
+		struct parameter p = next_parameter(d->config, query, at);
+
+		hidden += p.hide;
+		at += p.text.n + 1;
+	}
+	if (!hidden)
+		return query;
+	text = to = arena_alloc(d->arena, query.n + hidden * (sizeof(REDACTED) - 1));
+	if (!text)
+		return SLICE(REDACTED);
+	for (size_t at = 0; at < query.n;) {
+		struct parameter p = next_parameter(d->config, query, at);
+
+		if (p.hide) {
+			to = put(to, slice_to(p.text, p.key + 1));
+			to = put(to, SLICE(REDACTED));
+		} else {
+			to = put(to, p.text);
+		}
+		at += p.text.n + 1;
+		if (at <= query.n)
+			*to++ = query.p[at - 1];
+	}
+	return slice_of(text, (size_t)(to - text));
+}

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The row for HTTP/1: which message comes next in each direction, and which request a response answers. */
+#include "proto/http1.h"
+
+#include <errno.h>
+
+#include "base/scope.h"
+
+enum dir_state {
+	AT_HEAD,	/* between messages */
+	IN_CHUNKS,
+	TO_CLOSE,	/* a body that lasts until the direction ends */
+	IN_DOUBT,	/* behind an orphan's head, which may have answered HEAD: a body or the next head */
+	OPAQUE,
+	BROKEN,		/* an error was returned: resync() is due */
+	LOST,		/* resync() found nothing yet */
+};
+
+struct direction {
+	uint8_t state; /* enum dir_state */
+	uint8_t side;  /* enum message_type of what flows here; 0: not known yet */
+	uint8_t doubt; /* enum http1_body_kind of the orphan in doubt */
+	uint64_t key;  /* of the message whose body it is in */
+	uint64_t left; /* length of the body in doubt */
+	struct http1_scan scan;
+	struct http1_chunks chunks;
+};
+
+struct session {
+	struct direction dir[2]; /* enum ev_dir */
+	struct http1_queue queue;
+	bool orphan;	/* answers(0): the next response has no request */
+	bool gap;	/* requests may have passed unseen since the last one that was */
+	bool confirmed; /* a response answered a request: the sides are what they seem */
+	struct http1_head head;
+};
+
+static int session_init(void *session, const struct proto_config *config)
+{
+	struct session *s = session;
+
+	s->head.config = config;
+	return 0;
+}
+
+static void session_fini(void *session)
+{
+	(void)session; /* it owns nothing */
+}
+
+static struct slice skip_empty_lines(struct slice in)
+{
+	while (in.n && (in.p[0] == '\r' || in.p[0] == '\n'))
+		in = slice_from(in, 1);
+	return in;
+}
+
+#define LINE_LONG 8192 /* longer than any line that nobody has ended yet should be */
+
+static enum sniff session_sniff(struct slice head, enum ev_dir from)
+{
+	enum sniff request, response;
+	ptrdiff_t blank;
+
+	(void)from; /* either side may be the first that we see */
+	head = skip_empty_lines(head);
+	request = http1_sniff_request(head);
+	response = http1_sniff_response(head);
+	if (request == SNIFF_YES || response == SNIFF_YES)
+		return SNIFF_YES;
+	blank = slice_find(slice_to(head, HTTP1_METHOD_MAX + 1), ' ');
+	if (request == SNIFF_MORE && blank > 0) {
+		bool known = http1_method_known(slice_to(head, (size_t)blank));
+
+		if (known && (size_t)blank + 1 < head.n && head.p[blank + 1] == '/')
+			return SNIFF_YES;
+		if (head.n > LINE_LONG)
+			return known ? SNIFF_YES : SNIFF_NO;
+	}
+	return request == SNIFF_MORE || response == SNIFF_MORE ? SNIFF_MORE : SNIFF_NO;
+}
+
+/* ---- heads ---- */
+
+static void learn_sides(struct session *s, enum ev_dir from, uint8_t side)
+{
+	s->dir[from].side = side;
+	s->dir[!from].side = side == MSG_REQUEST ? MSG_RESPONSE : MSG_REQUEST;
+}
+
+static enum http1_kind request_kind(const struct http1_head *head)
+{
+	struct slice method = http1_part(head, head->method);
+
+	if (slice_eq(method, SLICE("HEAD")))
+		return KIND_HEAD;
+	if (slice_eq(method, SLICE("CONNECT")))
+		return KIND_CONNECT;
+	return head->framing.upgrade && head->framing.connection_upgrade ? KIND_UPGRADE : KIND_OTHER;
+}
+
+static void body_begins(struct direction *d, int kind, uint64_t length, struct proto_out *out)
+{
+	switch (kind) {
+	case BODY_CHUNKED:
+		http1_chunks_init(&d->chunks);
+		d->state = IN_CHUNKS;
+		break;
+	case BODY_CLOSE:
+		d->state = TO_CLOSE;
+		out->skip = SKIP_TO_END;
+		break;
+	default:
+		d->state = AT_HEAD;
+		out->skip = kind == BODY_LENGTH ? length : 0;
+		out->flags |= OUT_END;
+	}
+}
+
+static int64_t broken(struct direction *d, int64_t r)
+{
+	d->state = BROKEN;
+	return r;
+}
+
+static int64_t parse_request(struct session *s, enum ev_dir from, struct slice in, struct proto_out *out)
+{
+	struct direction *d = &s->dir[from];
+	int64_t r = http1_head_parse(&d->scan, in, &s->head);
+	int kind;
+
+	if (r <= 0)
+		return r ? broken(d, r) : 0;
+	kind = http1_body_kind(&s->head);
+	if (kind < 0)
+		return broken(d, kind);
+	learn_sides(s, from, MSG_REQUEST);
+	d->key = http1_queue_push(&s->queue, request_kind(&s->head));
+	s->gap = false;
+	s->head.m.key = d->key;
+	*out = (struct proto_out){ .flags = OUT_HEAD, .type = MSG_REQUEST, .key = d->key, .msg = &s->head.m };
+	body_begins(d, kind, s->head.framing.length, out);
+	return r;
+}
+
+/* RFC 9112 §6.3, rules 1 and 2: what the status and the request say before the fields do. -1: the fields decide. */
+static int bodyless(uint16_t status, enum http1_kind asked)
+{
+	if (status < 200 || status == 204 || status == 304 || asked == KIND_HEAD)
+		return BODY_NONE;
+	return -1;
+}
+
+static bool ends_http(uint16_t status, enum http1_kind asked)
+{
+	return status == 101 || (asked == KIND_CONNECT && status / 100 == 2);
+}
+
+static void response_done(struct session *s, bool orphan)
+{
+	if (!orphan) {
+		http1_queue_pop(&s->queue);
+		s->confirmed = true;
+	}
+	s->orphan = false;
+}
+
+/* A response nobody is known to have asked for: whether a body follows its head is only seen from what follows. */
+static void orphan_begins(struct direction *d, int kind, uint64_t length, struct proto_out *out)
+{
+	if (kind == BODY_NONE) {
+		body_begins(d, kind, 0, out);
+		return;
+	}
+	d->state = IN_DOUBT;
+	d->doubt = (uint8_t)kind;
+	d->left = length;
+}
+
+static void response_begins(struct session *s, struct direction *d, enum http1_kind asked, int body, struct proto_out *out)
+{
+	const struct http1_head *head = &s->head;
+
+	if (ends_http(head->status, asked)) {
+		s->dir[DIR_RECV].state = s->dir[DIR_SEND].state = OPAQUE;
+		out->flags |= OUT_END | OUT_OPAQUE;
+	} else if (head->status < 200) {
+		out->flags |= OUT_INTERIM;
+		return; /* the answer is still to come */
+	} else if (asked == KIND_UNKNOWN) {
+		orphan_begins(d, body, head->framing.length, out);
+	} else {
+		body_begins(d, body, head->framing.length, out);
+	}
+	response_done(s, out->flags & OUT_ORPHAN);
+}
+
+static int64_t parse_response(struct session *s, enum ev_dir from, struct slice in, struct proto_out *out)
+{
+	struct direction *d = &s->dir[from];
+	enum http1_kind asked = KIND_UNKNOWN;
+	uint64_t key = 0;
+	bool orphan = s->orphan || !http1_queue_front(&s->queue, &key, &asked);
+	int64_t r;
+	int body;
+
+	if (orphan && !s->orphan && !s->gap)
+		return http1_sniff_response(slice_to(in, 16)) == SNIFF_NO ? broken(d, -EPROTO) : -EAGAIN;
+	r = http1_head_parse(&d->scan, in, &s->head);
+	if (r <= 0)
+		return r ? broken(d, r) : 0;
+	if (orphan) {
+		key = 0;
+		asked = KIND_UNKNOWN;
+	}
+	body = bodyless(s->head.status, asked);
+	if (body < 0)
+		body = http1_body_kind(&s->head);
+	if (body < 0)
+		return broken(d, body);
+	learn_sides(s, from, MSG_RESPONSE);
+	d->key = s->head.m.key = key;
+	*out = (struct proto_out){ .flags = OUT_HEAD | (orphan ? OUT_ORPHAN : 0), .type = MSG_RESPONSE,
+				   .key = key, .msg = &s->head.m };
+	response_begins(s, d, asked, body, out);
+	return r;
+}
+
+/* Which message can begin like this: 0 while "H" may become HTTP/1. or HEAD. */
+static uint8_t begins(struct slice in)
+{
+	struct slice version = SLICE("HTTP/1.");
+
+	if (slice_starts(in, version))
+		return MSG_RESPONSE;
+	return slice_starts(version, in) ? 0 : MSG_REQUEST;
+}
+
+/*
+ * Behind a request to leave HTTP the client may already send what comes after: nothing is said of it until the
+ * answer is here, unless it is a request.
+ */
+static bool may_be_tunnel(const struct session *s, struct slice in)
+{
+	enum http1_kind newest = http1_queue_newest(&s->queue);
+
+	if (newest != KIND_CONNECT && newest != KIND_UPGRADE)
+		return false;
+	return in.n < PROTO_HEAD_MAX && http1_sniff_request(in) == SNIFF_NO;
+}
+
+static int64_t parse_head(struct session *s, enum ev_dir from, struct slice in, struct proto_out *out)
+{
+	struct direction *d = &s->dir[from];
+	struct slice head = skip_empty_lines(in);
+	uint8_t side = d->side;
+
+	if (head.n != in.n && !d->scan.at) { /* RFC 9112 §2.2 */
+		*out = (struct proto_out){ .type = side, .key = 0 };
+		return (int64_t)(in.n - head.n);
+	}
+	if (!side) {
+		side = begins(in);
+		if (!side)
+			return 0;
+	} else if (!s->confirmed && side == MSG_REQUEST && begins(in) == MSG_RESPONSE) {
+		return broken(d, -EPROTO); /* resync() will see whether the sides were taken wrong */
+	}
+	s->head.m.type = side;
+	if (side == MSG_RESPONSE)
+		return parse_response(s, from, in, out);
+	if (may_be_tunnel(s, in))
+		return 0;
+	return parse_request(s, from, in, out);
+}
+
+/* ---- bodies ---- */
+
+static int64_t parse_chunks(struct direction *d, struct slice in, struct proto_out *out)
+{
+	struct proto_out o = { .type = d->side, .key = d->key };
+	bool end;
+	int64_t r = http1_chunks_parse(&d->chunks, in, &o.skip, &end);
+
+	if (r < 0)
+		return broken(d, r);
+	if (end) {
+		o.flags = OUT_END;
+		d->state = AT_HEAD;
+	}
+	*out = o;
+	return r;
+}
+
+/* Consumes what is at hand of a body that turned out to be one. */
+static int64_t resolve_doubt(struct session *s, enum ev_dir from, struct slice in, struct proto_out *out)
+{
+	struct direction *d = &s->dir[from];
+	struct proto_out o = { .type = d->side, .key = d->key };
+	enum sniff next = http1_sniff_response(in);
+	uint64_t take = MIN(d->left, (uint64_t)in.n);
+
+	if (next == SNIFF_MORE && (d->doubt != BODY_LENGTH || d->left > in.n))
+		return 0;
+	if (next == SNIFF_YES) {
+		d->state = AT_HEAD;
+		return parse_head(s, from, in, out);
+	}
+	body_begins(d, d->doubt, d->left, &o);
+	if (d->state == IN_CHUNKS)
+		return parse_chunks(d, in, out);
+	if (d->state == TO_CLOSE)
+		take = in.n;
+	else
+		o.skip -= take;
+	*out = o;
+	return (int64_t)take;
+}
+
+static int64_t session_parse(void *session, enum ev_dir from, struct slice in, struct proto_out *out)
+{
+	struct session *s = session;
+	struct direction *d = &s->dir[from];
+
+	switch (d->state) {
+	case AT_HEAD:
+		return parse_head(s, from, in, out);
+	case IN_CHUNKS:
+		return parse_chunks(d, in, out);
+	case IN_DOUBT:
+		return resolve_doubt(s, from, in, out);
+	case TO_CLOSE:
+	case OPAQUE:
+		*out = (struct proto_out){ .type = d->side, .key = d->key, .skip = SKIP_TO_END };
+		return (int64_t)in.n;
+	default:
+		return -EPROTO;
+	}
+}
+
+static bool session_finish(void *session, enum ev_dir from, struct proto_out *out)
+{
+	struct session *s = session;
+	struct direction *d = &s->dir[from];
+
+	if (d->state != TO_CLOSE)
+		return false;
+	d->state = OPAQUE;
+	*out = (struct proto_out){ .flags = OUT_END, .type = d->side, .key = d->key };
+	return true;
+}
+
+/* ---- losses ---- */
+
+static bool session_answers(void *session, uint64_t key)
+{
+	struct session *s = session;
+
+	if (key && !http1_queue_forget_before(&s->queue, key))
+		return false;
+	s->orphan = !key;
+	if (key)
+		s->gap = false;
+	return true;
+}
+
+static void lose(struct session *s, struct direction *d)
+{
+	if (d->side != MSG_REQUEST)
+		s->queue.stale = s->queue.n;
+	s->gap = true;
+	d->scan = (struct http1_scan){ 0 };
+	d->state = LOST;
+}
+
+/* What was taken for requests are responses: nothing that was learnt holds. */
+static void swap_sides(struct session *s, enum ev_dir from, uint8_t side)
+{
+	s->queue.stale = s->queue.n;
+	s->gap = true;
+	learn_sides(s, from, side);
+}
+
+/*
+ * What did not parse is dropped with all that is at hand: the two ends may disagree on where the next message begins,
+ * and what stands there may be part of a body. An operation that begins with a start line is believed again.
+ */
+static int64_t session_resync(void *session, enum ev_dir from, struct slice in)
+{
+	struct session *s = session;
+	struct direction *d = &s->dir[from];
+	bool broke = d->state == BROKEN;
+	uint8_t found = 0;
+	ptrdiff_t at;
+
+	if (d->state == OPAQUE)
+		return -EAGAIN;
+	if (d->state != LOST)
+		lose(s, d);
+	if (broke)
+		return -EAGAIN;
+	at = http1_find(in, s->confirmed ? d->side : 0, &found);
+	if (at < 0)
+		return -EAGAIN;
+	if (d->side && d->side != found)
+		swap_sides(s, from, found);
+	d->state = AT_HEAD;
+	return at;
+}
+
+const struct proto_ops http1_ops = {
+	.name = "http1",
+	.session_size = sizeof(struct session),
+	.sniff = session_sniff,
+	.init = session_init,
+	.fini = session_fini,
+	.parse = session_parse,
+	.answers = session_answers,
+	.finish = session_finish,
+	.resync = session_resync,
+	.keep = http1_keep,
+	.fill = http1_fill,
+};

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One field of a head: what frames the body, what carries a context, what the span shows. The rest is not looked at. */
+#include "base/stats.h"
+#include "proto/http1.h"
+
+const unsigned char http1_token[256] = {
+	/* clang-format off */
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, '!', 0, '#', '$', '%', '&', '\'', 0, 0, '*', '+', 0, '-', '.', 0,
+	'0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 0, 0, 0, 0, 0, 0,
+	0, 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o',
+	'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', 0, 0, 0, '^', '_',
+	'`', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o',
+	'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', 0, '|', 0, '~', 0,
+	/* clang-format on */
+};
+
+enum field_id {
+	F_NONE,
+	F_CONNECTION,
+	F_UPGRADE,
+	F_LENGTH,
+	F_CODING,
+	F_KNOWN, /* + enum http1_known */
+	F_CARRIER = F_KNOWN + H1_KNOWN_MAX, /* + enum carrier_id */
+};
+
+static bool name_is(struct slice name, const char *lower)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (http1_token[(unsigned char)name.p[i]] != (unsigned char)lower[i])
+			return false;
+	return true;
+}
+
+/* Length and first letter leave one or two rows. */
+#define KEY(length, letter) ((length) << 8 | (letter))
+#define ROW(length, text, id_)                                                                     \
+	do {                                                                                       \
+		_Static_assert(sizeof(text) - 1 == (length), "length of " text);                   \
+		if (name_is(name, text))                                                           \
+			return (id_);                                                              \
+	} while (0)
+
+static unsigned identify(struct slice name)
+{
+	switch (KEY(name.n, http1_token[(unsigned char)name.p[0]])) {
+	case KEY(2, 'b'):
+		ROW(2, "b3", F_CARRIER + CARRIER_B3);
+		break;
+	case KEY(4, 'h'):
+		ROW(4, "host", F_KNOWN + H1_HOST);
+		break;
+	case KEY(7, 'u'):
+		ROW(7, "upgrade", F_UPGRADE);
+		break;
+	case KEY(9, 'f'):
+		ROW(9, "forwarded", F_KNOWN + H1_FORWARDED);
+		break;
+	case KEY(10, 'c'):
+		ROW(10, "connection", F_CONNECTION);
+		break;
+	case KEY(10, 'u'):
+		ROW(10, "user-agent", F_KNOWN + H1_USER_AGENT);
+		break;
+	case KEY(10, 't'):
+		ROW(10, "tracestate", F_CARRIER + CARRIER_TRACESTATE);
+		break;
+	case KEY(10, 'x'):
+		ROW(10, "x-b3-flags", F_CARRIER + CARRIER_B3_FLAGS);
+		break;
+	case KEY(11, 't'):
+		ROW(11, "traceparent", F_CARRIER + CARRIER_TRACEPARENT);
+		break;
+	case KEY(11, 'x'):
+		ROW(11, "x-b3-spanid", F_CARRIER + CARRIER_B3_SPANID);
+		break;
+	case KEY(12, 'x'):
+		ROW(12, "x-b3-traceid", F_CARRIER + CARRIER_B3_TRACEID);
+		ROW(12, "x-b3-sampled", F_CARRIER + CARRIER_B3_SAMPLED);
+		break;
+	case KEY(14, 'c'):
+		ROW(14, "content-length", F_LENGTH);
+		break;
+	case KEY(15, 'x'):
+		ROW(15, "x-forwarded-for", F_KNOWN + H1_XF_FOR);
+		break;
+	case KEY(16, 'x'):
+		ROW(16, "x-forwarded-host", F_KNOWN + H1_XF_HOST);
+		break;
+	case KEY(17, 't'):
+		ROW(17, "transfer-encoding", F_CODING);
+		break;
+	case KEY(17, 'x'):
+		ROW(17, "x-forwarded-proto", F_KNOWN + H1_XF_PROTO);
+		ROW(17, "x-b3-parentspanid", F_CARRIER + CARRIER_B3_PARENT);
+		break;
+	}
+	return F_NONE;
+}
+
+static bool list_has(struct slice list, struct slice word)
+{
+	struct slice part;
+
+	while (slice_split(&list, ',', &part))
+		if (slice_eq_nocase(slice_trim(part), word))
+			return true;
+	return false;
+}
+
+/* RFC 9112 §6.3: the same number repeated is one number; anything else contradicts itself. */
+static void note_length(struct http1_framing *f, struct slice value)
+{
+	struct slice part;
+	uint64_t length;
+
+	if (!value.n)
+		f->bad = true;
+	while (slice_split(&value, ',', &part)) {
+		if (!slice_u64(slice_trim(part), &length) || length > HTTP1_LENGTH_MAX ||
+		    (f->has_length && f->length != length)) {
+			f->bad = true;
+			return;
+		}
+		f->has_length = true;
+		f->length = length;
+	}
+}
+
+/* RFC 9112 §6.1: chunked is the last coding, once. */
+static void note_coding(struct http1_framing *f, struct slice value)
+{
+	struct slice part, coding;
+
+	if (f->coding == TE_NONE)
+		f->coding = TE_OTHER;
+	while (slice_split(&value, ',', &part)) {
+		(void)slice_split(&part, ';', &coding);
+		coding = slice_trim(coding);
+		while (coding.n && (coding.p[0] == '\r' || coding.p[0] == '\n')) /* a folded list */
+			coding = slice_trim(slice_from(coding, 1));
+		if (!coding.n)
+			continue;
+		if (f->coding == TE_CHUNKED)
+			f->bad = true;
+		f->coding = slice_eq_nocase(coding, SLICE("chunked")) ? TE_CHUNKED : TE_OTHER;
+	}
+}
+
+static struct http1_note note_of(const struct http1_head *head, struct slice value)
+{
+	return (struct http1_note){ (uint16_t)(value.p - head->raw.p), (uint16_t)value.n };
+}
+
+/* Two different hosts: neither can be believed. Of the others the first line counts. */
+static void note_known(struct http1_head *head, enum http1_known which, struct slice value)
+{
+	struct http1_note *note = &head->notes.known[which];
+
+	if (!note->at)
+		*note = note_of(head, value);
+	else if (which == H1_HOST && !slice_eq_nocase(http1_part(head, *note), value))
+		note->n = 0;
+}
+
+/* tracestate may come in 32 lines; of the others a second line only matters where it voids the first (traceparent). */
+static void note_carrier(struct http1_head *head, uint16_t id, struct slice value)
+{
+	struct http1_notes *n = &head->notes;
+	int max = id == CARRIER_TRACESTATE ? 32 : id == CARRIER_TRACEPARENT ? 2 : 1, same = 0;
+
+	if (id == CARRIER_TRACESTATE && !value.n)
+		return;
+	for (unsigned i = 0; i < n->n_carriers; i++)
+		same += n->carriers[i].tag == id;
+	if (same < max)
+		n->carriers[n->n_carriers++] = (struct http1_tagged){ id, note_of(head, value) };
+	else if (id == CARRIER_TRACESTATE)
+		n->overflow = true;
+}
+
+_Static_assert(32 + 2 + 6 <= CARRIER_MAX, "every carrier field has room");
+
+static void note_captures(struct http1_head *head, struct slice name, struct slice value)
+{
+	const struct proto_config *c = head->config;
+	struct http1_notes *n = &head->notes;
+
+	for (size_t i = 0; i < c->n_capture && i <= UINT16_MAX; i++) {
+		if (c->capture[i].n != name.n || !name_is(name, c->capture[i].p))
+			continue;
+		if (n->n_captures == HTTP1_CAPTURE_MAX)
+			stat_inc(headers_cut);
+		else
+			n->captures[n->n_captures++] =
+				(struct http1_tagged){ (uint16_t)i, note_of(head, value) };
+		return;
+	}
+}
+
+void http1_field_note(struct http1_head *head, struct slice name, struct slice value)
+{
+	bool request = head->m.type == MSG_REQUEST;
+	unsigned id = identify(name);
+
+	note_captures(head, name, value);
+	if (id >= F_CARRIER) {
+		if (request)
+			note_carrier(head, (uint16_t)(id - F_CARRIER), value);
+	} else if (id >= F_KNOWN) {
+		if (request)
+			note_known(head, id - F_KNOWN, value);
+	} else if (id == F_LENGTH) {
+		note_length(&head->framing, value);
+	} else if (id == F_CODING) {
+		note_coding(&head->framing, value);
+	} else if (id == F_UPGRADE) {
+		head->framing.upgrade = true;
+	} else if (id == F_CONNECTION && list_has(value, SLICE("upgrade"))) {
+		head->framing.connection_upgrade = true;
+	}
+}
