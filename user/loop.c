@@ -34,7 +34,7 @@ struct loop {
 	struct recorder *recorder;
 	struct pipeline *pipeline;
 	int signals;
-	bool stop;
+	bool stop, said_tls;
 	uint64_t next_tick, next_sweep, next_clock, end;
 	int64_t suspended; /* boot minus monotonic time when the clock was last read */
 };
@@ -73,6 +73,15 @@ static bool was_suspended(const struct loop *l)
 	return d > CLOCK_JUMP_NS || d < -CLOCK_JUMP_NS;
 }
 
+/* Once, not for each connection: what is inside TLS is readable only in the TLS library. */
+static void say_tls(struct loop *l)
+{
+	if (l->said_tls || !stats[STAT_conns_tls])
+		return;
+	l->said_tls = true;
+	log_info("TLS connections seen: not readable yet, counted in connections_tls_unreadable");
+}
+
 static void tick(struct loop *l, uint64_t now)
 {
 	struct ev_tick ev = { .h = { .type = EV_TICK, .len = sizeof(ev), .time = now } };
@@ -87,6 +96,7 @@ static void tick(struct loop *l, uint64_t now)
 		l->next_sweep = now + SWEEP_NS;
 	}
 	pipeline_event(l->pipeline, &ev.h);
+	say_tls(l);
 	if (l->recorder)
 		recorder_tick(l->recorder, now);
 	if (l->end && now >= l->end)
