@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/rng.h"
 #include "base/scope.h"
@@ -44,7 +45,7 @@ struct pipeline {
 	struct sampler sampler;
 	struct describe_config describe;
 	int64_t clock_offset; /* real time − boot time */
-	uint64_t now;	      /* of the last tick: what the exporters age by, so that replays batch alike */
+	uint64_t now;	      /* clock at the last tick or turn: what the exporters age and retry by */
 	struct host *host;
 	struct conn_table *conns;
 	struct cause *cause;
@@ -322,8 +323,8 @@ void pipeline_event(struct pipeline *p, const struct ev_head *ev)
 	case EV_TICK:
 		conn_event(p->conns, ev);
 		cause_tick(p->cause, ev->time);
-		p->now = ev->time;
-		export_tick(p->export, ev->time);
+		p->now = clock_boot();
+		export_tick(p->export, p->now);
 		break;
 	default:
 		conn_event(p->conns, ev);
@@ -334,8 +335,8 @@ void pipeline_event(struct pipeline *p, const struct ev_head *ev)
 
 void pipeline_turn(struct pipeline *p, uint64_t now)
 {
-	(void)p;
-	(void)now;
+	p->now = now;
+	export_turn(p->export, now);
 }
 
 void pipeline_sampling(struct pipeline *p, double ratio)

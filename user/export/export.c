@@ -133,20 +133,26 @@ void export_push(struct export *e, struct span *s, uint64_t now)
 	unref(s);
 }
 
-static void outlet_tick(struct outlet *o, uint64_t now)
+void export_tick(struct export *e, uint64_t now)
 {
-	if (o->open && (o->ops->eager || (now > o->opened && now - o->opened >= o->e->batch_age)))
-		outlet_send(o, now);
-	if (o->ops->tick)
-		o->ops->tick(o->x, now);
+	for (uint32_t i = 0; i < e->n; i++) {
+		struct outlet *o = &e->outlets[i];
+
+		if (o->open && (o->ops->eager || (now > o->opened && now - o->opened >= e->batch_age)))
+			outlet_send(o, now);
+	}
 }
 
-void export_tick(struct export *e, uint64_t now)
+void export_turn(struct export *e, uint64_t now)
 {
 	if (e->multi)
 		posts_reap(e->multi, now);
-	for (uint32_t i = 0; i < e->n; i++)
-		outlet_tick(&e->outlets[i], now);
+	for (uint32_t i = 0; i < e->n; i++) {
+		struct outlet *o = &e->outlets[i];
+
+		if (o->ops->tick)
+			o->ops->tick(o->x, now);
+	}
 }
 
 void export_flush(struct export *e, uint64_t now)

@@ -34,8 +34,11 @@ struct export;
 /* 0 or -errno, said once in one line. An unreachable end point is not an error here. The config's strings are borrowed. */
 int export_new(struct export **out, const struct export_config *c, CURLM *multi);
 void export_push(struct export *e, struct span *s, uint64_t now); /* takes */
-/* Once a turn of the loop, after curl_multi_perform(): batches by age, retries, completed transfers. */
+/* Time has passed in the stream of events (EV_TICK): batches by age, and all that eager exporters wait for. A replay ticks
+ * where the live run did, so it groups spans alike. */
 void export_tick(struct export *e, uint64_t now);
+/* Once a turn of the loop, after curl_multi_perform(): retries, completed transfers. */
+void export_turn(struct export *e, uint64_t now);
 void export_flush(struct export *e, uint64_t now); /* no more spans come: send what is open, do not wait for a back-off */
 bool export_idle(const struct export *e);	   /* everything delivered or dropped */
 void export_free(struct export *e);		   /* what is left is drop_unsent; NULL is fine */
@@ -57,7 +60,7 @@ struct export_batch {
 
 struct exporter_ops {
 	const char *name;
-	bool eager; /* wants spans at the end of each turn of the loop, not batches by size and age */
+	bool eager; /* wants spans at each tick, not batches by size and age */
 	bool (*wanted)(const struct export_config *c);
 	int (*open)(struct exporter **out, struct outlet *o, const struct export_config *c, CURLM *multi);
 	void (*send)(struct exporter *x, struct export_batch *b, uint64_t now); /* takes; export_done() now or later */
