@@ -25,12 +25,17 @@ struct trace_context {
 bool context_parse(const struct carrier *c, struct arena *arena, struct trace_context *out);
 bool context_equal(const struct trace_context *a, const struct trace_context *b); /* trace and span id */
 
-/* The 55 characters of a version-00 traceparent, not terminated. */
-int traceparent_parse(struct slice s, struct trace_context *out); /* 0 or -EINVAL */
-/* 0 with *out a normalised list (≤ 32 members) in the arena or borrowed, or -EINVAL: discard the whole. */
+/* Any version but ff; white space around is not part of it. 0 or -EINVAL. */
+int traceparent_parse(struct slice s, struct trace_context *out);
+/* 0 with *out a normalised list (≤ 32 members) in the arena or borrowed, or -EINVAL, -ENOMEM: discard the whole. */
 int tracestate_parse(const struct slice *lines, size_t n, struct arena *arena, struct slice *out);
-/* Puts or replaces the `ot` member's th (specs.md §7.2) at the front; other members and ot sub-keys stay. */
+/*
+ * Puts or replaces the `ot` member's th (specs.md §7.2) at the front; an empty th takes it out. Other members and ot sub-keys
+ * stay, as far as 32 members and 256 characters allow. SLICE_NONE without memory.
+ */
 struct slice tracestate_with_th(struct slice state, struct slice th, struct arena *arena);
+/* Text of a sub-key of the first `ot` member, borrowed: 0, -ENOENT, or -EINVAL when it is there twice. */
+int tracestate_ot(struct slice state, struct slice name, struct slice *out);
 /* rv of the `ot` member: 14 hex digits, -ENOENT, or -EINVAL. */
 int tracestate_rv(struct slice state, uint64_t *rv);
 int tracestate_th(struct slice state, uint64_t *threshold); /* 56-bit; -ENOENT, -EINVAL */
