@@ -26,12 +26,12 @@ struct span {
 	struct exchange *exchange;
 	uint32_t refs; /* exporters that still hold it */
 	bool acked;    /* one of them delivered it */
-	int drop;      /* enum stat: first reason one of them gave up, -1 */
+	int drop;      /* enum stat_id: first reason one of them gave up, -1 */
 };
 
 /*
  * Makes the span of a placed exchange, sampled already. Takes x. clock_offset: real time − boot time. NULL without memory
- * (x is freed and counted as a drop then). Adds what every protocol shares: network.*, spandrel.link, spandrel.truncated.
+ * (x is freed and counted as a drop then). Adds what is not the protocol's to say: spandrel.link, spandrel.truncated.
  */
 struct placement;
 struct sample_verdict;

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which inbound exchange an execution context works for. Private to cause. A context (pid, ctx) owns the inbound
+ * exchanges whose head it completed and that are open; it is believed only while nothing contradicts that it serves one
+ * connection at a time. What contradicts, for good:
+ *  overlap   it completes a head while it owns an open exchange of another connection
+ *  close     it writes the response of an exchange that it does not own while it owns another
+ *  left      the response of an exchange that it owns is written by another context
+ * Bounded: OWNERS_MAX contexts; when all of them are in use or marked, further ones own nothing.
+ */
+#ifndef SPANDREL_TRACE_OWNER_H
+#define SPANDREL_TRACE_OWNER_H
+
+#include "base/table.h"
+#include "trace/node.h"
+
+#define OWNERS_MAX 16384
+#define LOOPS_MAX 256 /* contexts of one process that are event loops, before all of them are taken for such */
+
+struct owners {
+	struct table contexts; /* (pid, ctx) → struct owner */
+	struct table processes; /* pid → struct process */
+	struct table copies;	/* (pid, context in the headers) → ring of own.copies */
+	struct list idle;	/* owners that own nothing and are not marked, the longest unused first */
+	struct list *ready;	/* where nodes go whose parent was given up */
+};
+
+void owners_init(struct owners *o, struct list *ready);
+void owners_fini(struct owners *o); /* every node must be gone */
+
+/* An inbound exchange begins, ends with its checks done (the thread edges below it stand from then on), or is forgotten. */
+void owner_begin(struct owners *o, struct node *n);
+void owner_end(struct owners *o, struct node *n, uint64_t now);
+void owner_forget(struct owners *o, struct node *n);
+
+/* What an outgoing request hangs on: links it to an open inbound exchange or not. `thread`: owners may be used. */
+void owner_adopt(struct owners *o, struct node *client, bool thread);
+
+void owner_exit(struct owners *o, uint32_t pid);
+
+#endif

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/peer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What the memory says; part of the key. */
+enum fact { FACT_CLIENT = 1, FACT_SERVER = 2, FACT_ALONE = 3 };
+
+int peers_init(struct peers *p, struct list *ready)
+{
+	p->memory = calloc(PEER_MEMORY, sizeof(*p->memory));
+	if (!p->memory)
+		return -ENOMEM;
+	table_init(&p->ends, SIZE_MAX / 2);
+	p->ready = ready;
+	return 0;
+}
+
+void peers_fini(struct peers *p)
+{
+	free(p->memory);
+	table_fini(&p->ends);
+}
+
+/* ---- keys ------------------------------------------------------------------------------------- */
+
+static bool is_loopback(const uint8_t a[16])
+{
+	static const uint8_t mapped[13] = { [10] = 0xff, 0xff, 127 }, six[16] = { [15] = 1 };
+
+	return !memcmp(a, mapped, sizeof(mapped)) || !memcmp(a, six, sizeof(six));
+}
+
+static uint64_t mix_endpoint(uint64_t key, const struct endpoint *e)
+{
+	uint64_t part[2];
+
+	memcpy(part, e->addr, sizeof(part));
+	return table_mix(table_mix(key, part[0]), part[1] ^ (uint64_t)e->port << 16);
+}
+
+/* The same at both ends of a connection. */
+static uint64_t tuple_key(const struct call *call)
+{
+	const struct conn_info *c = &call->conn;
+	const struct endpoint *client = call->server ? &c->remote : &c->local;
+	const struct endpoint *server = call->server ? &c->local : &c->remote;
+
+	if (c->family == FAM_UNIX)
+		return call->server ? table_mix(c->peer_key, c->self_key) : table_mix(c->self_key, c->peer_key);
+	return mix_endpoint(mix_endpoint(is_loopback(c->remote.addr) ? c->netns : 0, client), server);
+}
+
+static bool can_meet(const struct exchange *x)
+{
+	const struct conn_info *c = &x->call.conn;
+
+	if (c->family == FAM_UNIX)
+		return c->self_key && c->peer_key && !c->mid;
+	return x->has_seq;
+}
+
+static bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port == b->port && !memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+/* Two ends (of either kind) of one request. */
+static bool same_request(const struct exchange *a, const struct exchange *b)
+{
+	const struct conn_info *c = &a->call.conn, *d = &b->call.conn;
+	bool swapped = a->call.server != b->call.server;
+
+	if ((c->family == FAM_UNIX) != (d->family == FAM_UNIX))
+		return false;
+	if (c->family == FAM_UNIX)
+		return a->req_off == b->req_off && c->self_key == (swapped ? d->peer_key : d->self_key) &&
+		       c->peer_key == (swapped ? d->self_key : d->peer_key);
+	return a->req_seq == b->req_seq && endpoint_equal(&c->local, swapped ? &d->remote : &d->local) &&
+	       endpoint_equal(&c->remote, swapped ? &d->local : &d->remote) &&
+	       (c->netns == d->netns || !is_loopback(c->remote.addr));
+}
+
+/* ---- memory ----------------------------------------------------------------------------------- */
+
+static uint64_t *slot(const struct peers *p, uint64_t key)
+{
+	return &p->memory[(key >> 16) & (PEER_MEMORY - 1)];
+}
+
+static bool remembers(const struct peers *p, uint64_t key, enum fact fact)
+{
+	key = table_mix(key, fact);
+	return *slot(p, key) == key;
+}
+
+static void remember(struct peers *p, uint64_t key, enum fact fact)
+{
+	key = table_mix(key, fact);
+	*slot(p, key) = key;
+}
+
+static void unlearn(struct peers *p, uint64_t key, enum fact fact)
+{
+	key = table_mix(key, fact);
+	if (*slot(p, key) == key)
+		*slot(p, key) = 0;
+}
+
+/* ---- meeting ---------------------------------------------------------------------------------- */
+
+static void set_conflict(struct peers *p, struct node *n)
+{
+	bool known = n->meet.conflict;
+
+	n->meet.conflict = true;
+	if (n->line.edge == EDGE_CONNECTION)
+		node_refuse(n, STAT_links_ambiguous, p->ready);
+	else if (!known && n->x->call.server)
+		stats[STAT_links_ambiguous] += !n->ctx.valid;
+}
+
+static void stop_waiting(struct peers *p, struct node *n)
+{
+	if (!n->hold.in_grace)
+		return;
+	n->hold.in_grace = false;
+	list_del(&n->hold.turn);
+	node_wake(n, p->ready);
+}
+
+/* The one other end, or NULL. More than one of a kind: a conflict for all of them. */
+static struct node *find_other(struct peers *p, struct node *n)
+{
+	struct list *at = n->meet.ring.next;
+	struct node *found[INDEX_WALK], *other = NULL;
+	unsigned n_found = 0, walked = 0;
+	bool conflict = false;
+
+	for (; at != &n->meet.ring && walked < INDEX_WALK; at = at->next, walked++) {
+		struct node *o = list_entry(at, struct node, meet.ring);
+
+		if (!same_request(o->x, n->x))
+			continue;
+		conflict |= o->meet.conflict || o->meet.met || other || o->x->call.server == n->x->call.server;
+		other = o;
+		found[n_found++] = o;
+	}
+	if (!conflict && at == &n->meet.ring)
+		return other;
+	for (unsigned i = 0; i < n_found; i++)
+		set_conflict(p, found[i]);
+	set_conflict(p, n);
+	return NULL;
+}
+
+void peer_begin(struct peers *p, struct node *n)
+{
+	bool is_server = n->x->call.server;
+	struct node *other;
+
+	if (!can_meet(n->x))
+		return;
+	n->meet.key = tuple_key(&n->x->call);
+	remember(p, n->meet.key, is_server ? FACT_SERVER : FACT_CLIENT);
+	n->meet.key = table_mix(n->meet.key, n->x->call.conn.family == FAM_UNIX ? n->x->req_off : n->x->req_seq);
+	n->meet.indexed = index_add(&p->ends, n->meet.key, &n->meet.ring);
+	other = n->meet.indexed ? find_other(p, n) : NULL;
+	if (!other)
+		return;
+	n->meet.met = other->meet.met = true;
+	if (is_server)
+		node_link(n, other, EDGE_CONNECTION);
+	else
+		node_link(other, n, EDGE_CONNECTION);
+	stop_waiting(p, other);
+}
+
+static bool is_likely(const struct conn_info *c)
+{
+	return c->family == FAM_UNIX || is_loopback(c->remote.addr) ||
+	       !memcmp(c->remote.addr, c->local.addr, sizeof(c->local.addr));
+}
+
+bool peer_awaited(const struct peers *p, const struct node *n)
+{
+	const struct call *call = &n->x->call;
+
+	if (!n->meet.indexed || n->meet.met || n->meet.conflict)
+		return false;
+	if (remembers(p, tuple_key(call), call->server ? FACT_CLIENT : FACT_SERVER))
+		return true;
+	return is_likely(&call->conn) && !remembers(p, call->conn.id, FACT_ALONE);
+}
+
+void peer_missed(struct peers *p, const struct node *n)
+{
+	const struct call *call = &n->x->call;
+
+	unlearn(p, tuple_key(call), call->server ? FACT_CLIENT : FACT_SERVER);
+	remember(p, call->conn.id, FACT_ALONE);
+}
+
+void peer_forget(struct peers *p, struct node *n)
+{
+	if (n->meet.indexed)
+		index_del(&p->ends, n->meet.key, &n->meet.ring);
+	n->meet.indexed = false;
+}
