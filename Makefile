@@ -72,10 +72,32 @@ $(BUILD)/gen/spandrel.bpf.o: $(BPF_OBJ)
 $(SKEL): $(BUILD)/gen/spandrel.bpf.o
 	$(call msg,SKEL,$@)$(BPFTOOL) gen skeleton $< name spandrel_bpf > $@
 
+# the demo starts real programs and traces just those (root)
+demo: $(BUILD)/spandrel
+	$(Q)deploy/demo/demo.py $(BUILD)/spandrel
+
+install: $(BUILD)/spandrel
+	install -D -m 755 $< $(DESTDIR)$(PREFIX)/bin/spandrel
+
 clean:
 	rm -rf build
 
-.PHONY: all clean
+help:
+	@echo 'make          build/spandrel'
+	@echo 'make deps     install what build, run and tests need (apt; root or sudo)'
+	@echo 'make demo     trace a small chain of services and show the traces (root)'
+	@echo 'make test     everything this machine can run (root)'
+	@echo 'make check    no root, no BPF, seconds: unit, property, corpus, replay, layers, README (CORPORA=DIR)'
+	@echo 'make unit     the unit tests alone (T=name: one of them)'
+	@echo 'make live     the live tests alone (root; T=name: those whose name begins so)'
+	@echo 'make fuzz     fuzz the parsers for a while'
+	@echo 'make bench    what tracing costs (root)'
+	@echo 'make readme   the tables of README.md anew from the program'
+	@echo 'make install  PREFIX (/usr/local), DESTDIR'
+	@echo 'make clean'
+	@echo 'V=1 shows commands, SAN=1 builds with ASan and UBSan into build/san, CC=clang BUILD=build/clang works too'
+
+.PHONY: all demo install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -1,0 +1,83 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# make deps: installs what building, running and testing spandrel needs, with the distribution's package manager.
+# Debian 12 and 13, Ubuntu 24.04; as root, or with sudo. Does nothing when all of it is there.
+set -eu
+
+build="gcc libc6-dev make pkg-config clang libbpf-dev libelf-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler libcurl4-openssl-dev"
+tests="python3 nginx-light gunicorn wrk nghttp2-client curl socat jq procps iproute2 openssl xz-utils ca-certificates"
+here=$(dirname "$0")
+
+if ! command -v apt-get >/dev/null; then
+	echo "make deps: this system has no apt-get; please install the equivalents of:" >&2
+	echo "  to build: $build bpftool" >&2
+	echo "  to test:  $tests nodejs" >&2
+	exit 1
+fi
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+known() {
+	[ -n "$(apt-cache madison "$1" 2>/dev/null)" ]
+}
+
+missing=
+for p in $build $tests; do
+	installed "$p" || missing="$missing $p"
+done
+tools=
+"$here/find-bpftool" >/dev/null || tools=yes
+node=
+command -v node >/dev/null || node=nodejs
+if [ -z "$missing$tools$node" ]; then
+	echo "make deps: everything is installed"
+	exit 0
+fi
+
+sudo=
+if [ "$(id -u)" != 0 ]; then
+	sudo=sudo
+	command -v sudo >/dev/null || { echo "make deps: must be root, or have sudo" >&2; exit 1; }
+fi
+apt() {
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq "$@"
+}
+
+echo "make deps: apt-get update"
+apt update
+# Ubuntu 24.04 keeps bpftool with the tools of a kernel; the wrapper in /usr/sbin finds only the running kernel's.
+if [ -n "$tools" ]; then
+	if known bpftool && [ -n "$(apt-cache policy bpftool | grep 'Candidate: [0-9]')" ]; then
+		tools=bpftool
+	else
+		tools="linux-tools-common linux-tools-generic"
+	fi
+fi
+
+# nginx is for tests, which start their own: the package shall neither start it now nor at the next boot.
+policy=/usr/sbin/policy-rc.d
+fresh_nginx=
+installed nginx-light || installed nginx || fresh_nginx=yes
+made_policy=
+if [ -n "$fresh_nginx" ] && [ ! -e $policy ]; then
+	made_policy=yes
+	trap '$sudo rm -f $policy' EXIT
+	trap 'exit 1' INT TERM HUP
+	printf '#!/bin/sh\n[ "$1" = nginx ] && exit 101\nexit 0\n' | $sudo tee $policy >/dev/null
+	$sudo chmod 755 $policy
+fi
+
+echo "make deps: installing$missing $tools $node"
+# shellcheck disable=SC2086 # lists of words
+apt install -y --no-install-recommends $missing $tools $node >/dev/null
+if [ -n "$fresh_nginx" ]; then
+	if command -v systemctl >/dev/null; then
+		$sudo systemctl disable --quiet nginx 2>/dev/null || true
+	elif command -v update-rc.d >/dev/null; then
+		$sudo update-rc.d nginx disable >/dev/null 2>&1 || true
+	fi
+fi
+"$here/find-bpftool" >/dev/null || { echo "make deps: no bpftool that works was found" >&2; exit 1; }
+echo "make deps: done"
