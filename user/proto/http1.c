@@ -306,6 +306,7 @@ static int64_t resolve_doubt(struct session *s, enum ev_dir from, struct slice i
 		d->state = AT_HEAD;
 		return parse_head(s, from, in, out);
 	}
+	s->orphan = false; /* what the caller said was of a response: this is none */
 	body_begins(d, d->doubt, d->left, &o);
 	if (d->state == IN_CHUNKS)
 		return parse_chunks(d, in, out);
@@ -355,7 +356,10 @@ static bool session_finish(void *session, enum ev_dir from, struct proto_out *ou
 static bool session_answers(void *session, uint64_t key)
 {
 	struct session *s = session;
+	int responses = s->dir[DIR_SEND].side == MSG_RESPONSE ? DIR_SEND : DIR_RECV;
 
+	if (s->dir[responses].state != AT_HEAD && s->dir[responses].state != IN_DOUBT)
+		return false;
 	if (key && !http1_queue_forget_before(&s->queue, key))
 		return false;
 	s->orphan = !key;
@@ -366,8 +370,10 @@ static bool session_answers(void *session, uint64_t key)
 
 static void lose(struct session *s, struct direction *d)
 {
-	if (d->side != MSG_REQUEST)
+	if (d->side != MSG_REQUEST) {
 		s->queue.stale = s->queue.n;
+		s->orphan = false;
+	}
 	s->gap = true;
 	d->scan = (struct http1_scan){ 0 };
 	d->state = LOST;

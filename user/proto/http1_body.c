@@ -24,6 +24,7 @@ int http1_body_kind(const struct http1_head *head)
 enum chunk_state {
 	SIZE_FIRST,	/* a digit must come */
 	SIZE,
+	SIZE_BLANK,	/* between the size and what may follow it */
 	EXTENSION,	/* up to the line's end */
 	SIZE_LF,
 	DATA,
@@ -58,15 +59,19 @@ static int size_byte(struct http1_chunks *c, char byte)
 {
 	int digit = hex_value(byte);
 
-	if (digit >= 0) {
+	if (digit >= 0 && c->state != SIZE_BLANK) {
 		if (c->left > HTTP1_LENGTH_MAX / 16)
 			return -EPROTO;
 		c->left = c->left * 16 + (unsigned)digit;
 		c->state = SIZE;
 	} else if (c->state == SIZE_FIRST) {
 		return -EPROTO;
-	} else if (byte == ';' || byte == ' ' || byte == '\t') {
+	} else if (byte == ';') {
 		c->state = EXTENSION;
+	} else if (byte == ' ' || byte == '\t') {
+		if (++c->line > 64)
+			return -EPROTO;
+		c->state = SIZE_BLANK;
 	} else if (byte == '\r') {
 		c->state = SIZE_LF;
 	} else if (byte == '\n') {
@@ -135,6 +140,7 @@ static int chunk_byte(struct http1_chunks *c, char byte, bool *end)
 	switch (c->state) {
 	case SIZE_FIRST:
 	case SIZE:
+	case SIZE_BLANK:
 		return size_byte(c, byte);
 	case EXTENSION:
 		return extension_byte(c, byte);

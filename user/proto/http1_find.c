@@ -8,15 +8,25 @@
 
 #define LINE_MAX_SNIFF 8192 /* a start line that is longer is taken for one if its method is known */
 
-/* `s` is, or is a prefix of, one of the methods. */
-static bool method_possible(struct slice s)
-{
-	static const char *const methods[] = { "GET",	"POST",	   "PUT",     "HEAD",  "DELETE",
-					       "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY" };
+/*
+ * After a loss only these begin a request: what looks like an unknown method may be the rest of a known one. RFC 9110,
+ * RFC 5789, WebDAV, and what caches and UPnP use.
+ */
+static const char *const methods[] = {
+	"GET",	    "POST",   "PUT",  "HEAD", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY", "PROPFIND",
+	"PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK",	"UNLOCK", "REPORT", "SEARCH",  "PURGE", "MERGE", "NOTIFY",
+	"SUBSCRIBE", "UNSUBSCRIBE",
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
-		if (slice_starts(slice_str(methods[i]), s))
+/* `s` is one of them; with `part`, or begins one. */
+static bool method_listed(struct slice s, bool part)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+		struct slice m = slice_str(methods[i]);
+
+		if (part ? slice_starts(m, s) : slice_eq(m, s))
 			return true;
+	}
 	return false;
 }
 
@@ -96,24 +106,23 @@ static bool method_at_front(struct slice in)
 {
 	ptrdiff_t blank = slice_find(slice_to(in, HTTP1_METHOD_MAX), ' ');
 
-	return blank < 0 ? method_possible(in) : http1_method_known(slice_to(in, (size_t)blank));
+	return blank < 0 ? method_listed(in, true) : method_listed(slice_to(in, (size_t)blank), false);
 }
 
-/* A start line, or at the very end of the data the beginning of one with a method that everybody knows. */
+/* A start line, or at the very end of the data the beginning of one. */
 static bool starts(struct slice in, uint8_t type)
 {
 	enum sniff r = type == MSG_REQUEST ? http1_sniff_request(in) : http1_sniff_response(in);
 
-	if (r == SNIFF_MORE)
-		return type == MSG_RESPONSE ? in.n > 0 : method_at_front(in);
-	return r == SNIFF_YES;
+	return r != SNIFF_NO && in.n && (type == MSG_RESPONSE || method_at_front(in));
 }
 
-static bool starts_any(struct slice in, uint8_t type, uint8_t *found)
+/* A request behind another one was pipelined: which answer is whose cannot be known, so it is passed over. */
+static bool starts_any(struct slice in, bool first, uint8_t type, uint8_t *found)
 {
-	static const uint8_t types[] = { MSG_REQUEST, MSG_RESPONSE };
+	static const uint8_t types[] = { MSG_RESPONSE, MSG_REQUEST };
 
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+	for (size_t i = 0; i < (first ? 2 : 1); i++) {
 		if ((type && type != types[i]) || !starts(in, types[i]))
 			continue;
 		*found = types[i];
@@ -138,7 +147,7 @@ static size_t behind_empty_line(struct slice in, size_t from)
 ptrdiff_t http1_find(struct slice in, uint8_t type, uint8_t *found)
 {
 	for (size_t at = 0; at < in.n; at = behind_empty_line(in, at ? at - 1 : 0))
-		if (starts_any(slice_from(in, at), type, found))
+		if (starts_any(slice_from(in, at), !at, type, found))
 			return (ptrdiff_t)at;
 	return -1;
 }

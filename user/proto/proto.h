@@ -98,7 +98,8 @@ struct proto_ops {
 	 *  - after a loss among responses the session trusts none of the outstanding requests (see resync); a caller who
 	 *    can tell by times which one the next response answers says so with its key.
 	 * key 0: a request that was not seen; parse() will say OUT_ORPHAN. Else that request; older ones are forgotten.
-	 * Holds for one response that is not interim. False if no such request is outstanding. NULL: there is no such doubt.
+	 * Holds for the response that begins at the front of its direction, interim ones passed over. False if no such
+	 * request is outstanding, or no response can begin there. NULL: there is no such doubt.
 	 */
 	bool (*answers)(void *session, uint64_t key);
 
@@ -111,7 +112,9 @@ struct proto_ops {
 	 * is invented. What the loss voids, from the first call on: lost among responses, the requests outstanding now will
 	 * not be matched (unless answers() names one), and responses are orphans until the next request; lost among
 	 * requests, those outstanding stay, and once they are answered responses are orphans until the next request.
-	 * The caller closes exchanges that were open in a direction that lost responses.
+	 * The caller closes exchanges that were open in a direction that lost responses. Where requests were pipelined
+	 * nothing tells afterwards which answer is whose: the caller had better leave such a connection alone from then
+	 * on. An orphan may end without OUT_END. `in` may be empty: only the loss is told.
 	 */
 	int64_t (*resync)(void *session, enum ev_dir from, struct slice in);
 
