@@ -133,10 +133,17 @@ static void put_binary(struct buf *b, const struct proc *p)
 	put_known(b, SLICE("process.runtime.name"), found.runtime);
 }
 
+static struct slice exec_path(const struct ev_exec *exec)
+{
+	const char *p = (const char *)exec->exe;
+
+	return without_deleted(slice_of(p, strnlen(p, MIN(exec->exe_len, EV_EXE_MAX))));
+}
+
 /* Is the process what the record says? The path's root can differ, the name cannot. */
 static bool same_program(const struct ev_exec *exec, uint64_t start, struct slice exe)
 {
-	struct slice want = without_deleted(slice_of((const char *)exec->exe, MIN(exec->exe_len, EV_EXE_MAX)));
+	struct slice want = exec_path(exec);
 
 	return exec->start / NS_PER_TICK == start && (!want.n || slice_eq(text_base(want), text_base(exe)));
 }
@@ -205,7 +212,7 @@ int facts_read(struct buf *b, const char *root, uint32_t pid, const struct ev_ex
 void facts_from_exec(struct buf *b, const struct ev_exec *exec)
 {
 	struct slice args = slice_of((const char *)exec->args, MIN(exec->args_len, EV_ARGS_MAX));
-	struct program p = { .exe = without_deleted(slice_of((const char *)exec->exe, MIN(exec->exe_len, EV_EXE_MAX))) };
+	struct program p = { .exe = exec_path(exec) };
 	struct identity id;
 
 	while (args.n == EV_ARGS_MAX && args.p[args.n - 1])
