@@ -63,7 +63,7 @@ $(O)/gen/%.o: $(BUILD)/gen/%.c
 	$(call msg,CC,$<)mkdir -p $(@D) && $(CC) -std=gnu11 $(CFLAGS) $(SANFLAGS) -I$(BUILD)/gen -c -o $@ $<
 
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/*.h vmlinux/*.h)
-	$(call msg,CLANG,$<)mkdir -p $(@D) && $(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -D__bpf__ \
+	$(call msg,CLANG,$<)mkdir -p $(@D) && $(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -D__bpf__ \
 		-D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -Ivmlinux -c -o $@ $<
 
 $(BUILD)/gen/spandrel.bpf.o: $(BPF_OBJ)

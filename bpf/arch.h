@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* What differs per architecture: the registers of a system call, and the numbers of those that move bytes. */
+#ifndef SPANDREL_ARCH_H
+#define SPANDREL_ARCH_H
+
+#include "bound.h"
+#include "event.h"
+
+struct call {
+	int nr;
+	int hole; /* not 0: the registers are those of no native call in progress (enum ev_hole) */
+	__u64 arg[5];
+};
+
+#if defined(__TARGET_ARCH_x86)
+
+enum {
+	NR_read = 0, NR_write = 1, NR_readv = 19, NR_writev = 20, NR_preadv2 = 327, NR_pwritev2 = 328,
+	NR_recvfrom = 45, NR_recvmsg = 47, NR_recvmmsg = 299,
+	NR_sendto = 44, NR_sendmsg = 46, NR_sendmmsg = 307,
+	NR_sendfile = 40, NR_splice = 275, NR_io_uring_enter = 426,
+};
+
+#define TS_COMPAT 2	/* thread_info.status: entered by int $0x80 or from 32-bit code */
+#define X32_BIT 0x40000000
+
+inline_always void call_get(struct call *c, struct task_struct *task)
+{
+	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	c->nr = (int)r->orig_ax;
+	c->arg[0] = r->di;
+	c->arg[1] = r->si;
+	c->arg[2] = r->dx;
+	c->arg[3] = r->r10;
+	c->arg[4] = r->r8;
+	c->hole = HOLE_NONE;
+	if ((task->thread_info.status & TS_COMPAT) || (c->nr & X32_BIT))
+		c->hole = HOLE_FOREIGN;
+	else if ((long)r->ax != -38) /* −ENOSYS until the call returns: then io_uring's work is done, inside any call */
+		c->hole = HOLE_IO_URING;
+}
+
+#elif defined(__TARGET_ARCH_arm64)
+
+enum {
+	NR_read = 63, NR_write = 64, NR_readv = 65, NR_writev = 66, NR_preadv2 = 286, NR_pwritev2 = 287,
+	NR_recvfrom = 207, NR_recvmsg = 212, NR_recvmmsg = 243,
+	NR_sendto = 206, NR_sendmsg = 211, NR_sendmmsg = 269,
+	NR_sendfile = 71, NR_splice = 76, NR_io_uring_enter = 426,
+};
+
+#define TIF_32BIT (1 << 22)
+
+inline_always void call_get(struct call *c, struct task_struct *task)
+{
+	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	c->nr = r->syscallno;
+	c->arg[0] = r->regs[0];
+	c->arg[1] = r->regs[1];
+	c->arg[2] = r->regs[2];
+	c->arg[3] = r->regs[3];
+	c->arg[4] = r->regs[4];
+	c->hole = HOLE_NONE;
+	if (task->thread_info.flags & TIF_32BIT)
+		c->hole = HOLE_FOREIGN;
+	else if (r->regs[0] != r->orig_x0) /* equal until the call returns: then io_uring's work is done, inside any call */
+		c->hole = HOLE_IO_URING;
+}
+
+#else
+#error "bpf/arch.h has no row for this architecture"
+#endif
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Way in "socktp": the tracepoint gives socket and result; where the bytes are is read from the caller's registers. These can
+ * describe another call, so bytes are taken only when the number is a data call of this direction and its descriptor leads
+ * to this very socket. Everything else is a hole of the right size.
+ */
+#ifndef SPANDREL_CALL_H
+#define SPANDREL_CALL_H
+
+#include "arch.h"
+#include "conn.h"
+#include "task.h"
+
+enum where { AT_NOWHERE, AT_BUFFER, AT_VECTOR };
+
+struct op { /* what every way in fills */
+	__u32 size;  /* bytes moved */
+	__u8 dir;    /* enum ev_dir */
+	__u8 where;  /* enum where */
+	__u8 hole;   /* enum ev_hole, when nowhere */
+	__u8 reserved;
+	__u64 addr;  /* of the buffer, or of the iovec array */
+	__u64 count; /* iovecs */
+};
+
+inline_always void op_hole(struct op *op, int hole)
+{
+	op->where = AT_NOWHERE;
+	op->hole = hole;
+}
+
+inline_always bool fd_is(struct task_struct *task, __u64 fd, struct sock *sk)
+{
+	struct fdtable *fdt = task->files->fdt;
+	struct file *want = sk->sk_socket->file, *file = NULL;
+
+	if ((__u32)fd >= fdt->max_fds || !want)
+		return false;
+	bpf_probe_read_kernel(&file, sizeof(file), fdt->fd + (__u32)fd);
+	return file == want;
+}
+
+inline_always void op_vector(struct op *op, __u64 vec, __u64 count)
+{
+	struct iovec one;
+
+	op->where = AT_VECTOR;
+	op->addr = vec;
+	op->count = count;
+	if (bpf_probe_read_user(&one, sizeof(one), (void *)vec)) {
+		op_hole(op, HOLE_FAULT);
+	} else if (one.iov_len >= op->size) { /* the common case, also of long vectors */
+		op->where = AT_BUFFER;
+		op->addr = (__u64)one.iov_base;
+	}
+}
+
+inline_always void op_message(struct op *op, __u64 msg)
+{
+	struct user_msghdr m;
+
+	if (bpf_probe_read_user(&m, sizeof(m), (void *)msg))
+		op_hole(op, HOLE_FAULT);
+	else
+		op_vector(op, (__u64)m.msg_iov, m.msg_iovlen);
+}
+
+inline_always bool nr_vector(int nr, int dir)
+{
+	return dir == DIR_SEND ? nr == NR_writev || nr == NR_pwritev2 : nr == NR_readv || nr == NR_preadv2;
+}
+
+inline_always bool nr_buffer(int nr, int dir)
+{
+	return dir == DIR_SEND ? nr == NR_write || nr == NR_sendto : nr == NR_read || nr == NR_recvfrom;
+}
+
+inline_always void op_locate(struct op *op, struct task_struct *task, struct sock *sk)
+{
+	struct call c;
+
+	call_get(&c, task);
+	if (task->flags & PF_IO_WORKER || c.nr == NR_io_uring_enter)
+		c.hole = HOLE_IO_URING;
+	else if (!c.hole && op->dir == DIR_SEND && (c.nr == NR_sendfile || c.nr == NR_splice))
+		c.hole = HOLE_NO_BUFFER;
+	if (!c.hole && !fd_is(task, c.arg[0], sk))
+		c.hole = HOLE_FOREIGN;
+	if (c.hole) {
+		op_hole(op, c.hole);
+	} else if (nr_buffer(c.nr, op->dir)) {
+		op->where = AT_BUFFER;
+		op->addr = c.arg[1];
+	} else if (nr_vector(c.nr, op->dir)) {
+		op_vector(op, c.arg[1], c.arg[2]);
+	} else if (c.nr == (op->dir == DIR_SEND ? NR_sendmsg : NR_recvmsg)) {
+		op_message(op, c.arg[1]);
+	} else {
+		op_hole(op, HOLE_FOREIGN);
+	}
+}
+
+#endif

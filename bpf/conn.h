@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* A socket: is it of a kind we trace, do its ports match, whose is it, and where in its two streams does it stand? */
+#ifndef SPANDREL_CONN_H
+#define SPANDREL_CONN_H
+
+#include "maps.h"
+
+enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, SOCK_STREAM = 1 };
+enum { IPPROTO_TCP = 6, IPPROTO_MPTCP = 262 };
+enum { RCV_SHUTDOWN = 1, SEND_SHUTDOWN = 2, BOTH_SHUTDOWN = 3 };
+enum { SOCK_DONE = 1 }; /* enum sock_flags: the peer's FIN has arrived */
+enum tcp_state {
+	TCP_ESTABLISHED = 1, TCP_SYN_SENT, TCP_SYN_RECV, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_TIME_WAIT, TCP_CLOSE,
+	TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_LISTEN, TCP_CLOSING,
+};
+
+enum kind { KIND_NONE, KIND_TCP, KIND_MPTCP, KIND_UNIX };
+
+inline_always enum kind sock_kind(struct sock *sk)
+{
+	__u16 family = sk->__sk_common.skc_family;
+
+	if (sk->sk_type != SOCK_STREAM)
+		return KIND_NONE;
+	if (family == AF_UNIX)
+		return KIND_UNIX;
+	if (family != AF_INET && family != AF_INET6)
+		return KIND_NONE;
+	if (sk->sk_protocol == IPPROTO_TCP)
+		return KIND_TCP;
+	return sk->sk_protocol == IPPROTO_MPTCP ? KIND_MPTCP : KIND_NONE;
+}
+
+inline_always bool port_in(const __u8 *bits, __u16 port)
+{
+	return bits[port >> 3] & (1 << (port & 7));
+}
+
+inline_always bool ports_match(struct sock *sk, enum kind kind)
+{
+	__u16 lport, rport;
+
+	if (!knobs.port_need && !knobs.port_exclude)
+		return true;
+	if (kind == KIND_UNIX)
+		return !knobs.port_need;
+	lport = sk->__sk_common.skc_num;
+	rport = __builtin_bswap16(sk->__sk_common.skc_dport);
+	if (knobs.port_exclude && (port_in(knobs.port_not, lport) || port_in(knobs.port_not, rport)))
+		return false;
+	return !knobs.port_need || port_in(knobs.port_bits, lport) || port_in(knobs.port_bits, rport);
+}
+
+inline_always __u32 sock_netns(struct sock *sk)
+{
+	return sk->__sk_common.skc_net.net->ns.inum;
+}
+
+inline_always bool sock_mapped(struct sock *sk)
+{
+	const __be32 *a = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32;
+
+	return !a[0] && !a[1] && a[2] == __builtin_bswap32(0xffff);
+}
+
+inline_always void addr_v4(__u8 to[16], __be32 addr)
+{
+	__u32 words[4] = { 0, 0, __builtin_bswap32(0xffff), addr };
+
+	__builtin_memcpy(to, words, 16);
+}
+
+inline_always void sock_local(struct sock *sk, __u8 to[16])
+{
+	if (sk->__sk_common.skc_family == AF_INET)
+		addr_v4(to, sk->__sk_common.skc_rcv_saddr);
+	else
+		bpf_core_read(to, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+}
+
+inline_always void sock_remote(struct sock *sk, __u8 to[16])
+{
+	if (sk->__sk_common.skc_family == AF_INET)
+		addr_v4(to, sk->__sk_common.skc_daddr);
+	else
+		bpf_core_read(to, 16, &sk->__sk_common.skc_v6_daddr);
+}
+
+/* A number that says nothing of the address it was made from, the same each time. */
+inline_always __u64 sock_key(const void *sk)
+{
+	__u64 k = (__u64)sk;
+
+	if (!k)
+		return 0;
+	k ^= knobs.key;
+	k *= 0x9e3779b97f4a7c15ULL;
+	k ^= k >> 29;
+	k ^= knobs.key << 7;
+	k *= 0xd6e8feb86659fd93ULL;
+	return k ^ k >> 32;
+}
+
+/* Before the local port is known. */
+inline_always bool ports_maybe(struct sock *sk)
+{
+	__u16 rport = __builtin_bswap16(sk->__sk_common.skc_dport);
+
+	return !knobs.port_need || port_in(knobs.port_bits, rport) || port_in(knobs.port_bits, sk->__sk_common.skc_num);
+}
+
+/* Connections whose other end is the tracer are never traced. */
+inline_always bool remote_is_tracer(struct sock *sk, enum kind kind)
+{
+	struct endpoint end = { 0 };
+
+	if (kind == KIND_UNIX) {
+		struct pid *peer = sk->sk_peer_pid;
+
+		return peer && knobs.self && (__u32)BPF_CORE_READ(peer, numbers[0].nr) == knobs.self;
+	}
+	sock_remote(sk, end.addr);
+	end.netns = sock_netns(sk);
+	end.port = __builtin_bswap16(sk->__sk_common.skc_dport);
+	return bpf_map_lookup_elem(&own_ends, &end);
+}
+
+/* ---- TCP: sequence numbers ---- */
+
+/*
+ * The sequence number behind the last byte the program has moved. Reading the last byte of a segment that
+ * carries FIN moves copied_seq past the FIN as well; that one is no byte.
+ */
+inline_always __u32 tcp_moved(struct tcp_sock *tp, struct sock *sk, int dir)
+{
+	__u32 seq;
+
+	if (dir == DIR_SEND)
+		return tp->write_seq;
+	seq = tp->copied_seq;
+	if ((sk->__sk_common.skc_flags & (1 << SOCK_DONE)) && seq == tp->rcv_nxt)
+		seq--;
+	return seq;
+}
+
+/* The initial sequence number of the receiving direction, plus one: bytes_received counts a FIN as rcv_nxt does. */
+inline_always __u32 tcp_base_recv(struct tcp_sock *tp)
+{
+	__u32 nxt = 0, base = 0;
+
+	for (int i = 0; i < 4; i++) { /* a segment may arrive between the two reads */
+		__u32 again;
+
+		nxt = tp->rcv_nxt;
+		base = nxt - (__u32)tp->bytes_received;
+		again = tp->rcv_nxt;
+		if (again == nxt)
+			break;
+	}
+	return base;
+}
+
+/* Likewise of the sending direction, or less by one when we connected: bytes_acked then counts the SYN. */
+inline_always __u32 tcp_acked_base(struct tcp_sock *tp)
+{
+	__u32 una = 0, base = 0;
+
+	for (int i = 0; i < 4; i++) {
+		una = tp->snd_una;
+		base = una - (__u32)tp->bytes_acked;
+		if (una == tp->snd_una)
+			break;
+	}
+	return base;
+}
+
+/*
+ * Who connected, told from the socket alone. A listener's backlog is inherited by what it accepts. Else: sequence
+ * numbers used, less the bytes sent, are 1 (our SYN) for the end that connected and 0 for the one that accepted;
+ * after a FIN of ours, or in the middle of a retransmission, nothing is certain.
+ */
+inline_always int tcp_role(struct tcp_sock *tp, struct sock *sk)
+{
+	__u32 state = sk->__sk_common.skc_state, extra;
+
+	if (sk->sk_max_ack_backlog)
+		return ROLE_SERVER;
+	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+		return ROLE_UNKNOWN;
+	extra = tp->snd_nxt - tcp_acked_base(tp) - (__u32)(tp->bytes_sent - tp->bytes_retrans);
+	return extra == 0 ? ROLE_SERVER : extra == 1 ? ROLE_CLIENT : ROLE_UNKNOWN;
+}
+
+/* Sets the sequence numbers of both offsets 0, and the offsets. */
+inline_always void conn_bases(struct conn *c, struct tcp_sock *tp, struct sock *sk)
+{
+	c->base[DIR_RECV] = tcp_base_recv(tp);
+	c->base[DIR_SEND] = tcp_acked_base(tp) + (c->role == ROLE_CLIENT);
+	c->tcp = 1;
+	for (int dir = 0; dir < 2; dir++)
+		c->off[dir] = tcp_moved(tp, sk, dir) - c->base[dir];
+}
+
+inline_always __u64 conn_new_id(void)
+{
+	return __sync_fetch_and_add(&conn_ids, 1) + 1;
+}
+
+#endif

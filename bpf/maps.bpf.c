@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* The variables that maps.h declares. Each that a hook writes has a cache line of its own. */
+#include "maps.h"
+
+struct verdict verdicts[VERDICT_SLOTS] __attribute__((aligned(64)));
+struct wake wake __attribute__((aligned(64)));
+__u64 conn_ids __attribute__((aligned(64)));
+struct knobs knobs __attribute__((aligned(64)));
+__u32 ready;
+__u32 self_tgid;
+__u32 self_netns;
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Every map and knob. Maps are weak (each object carries them, the linker merges them); variables live in maps.bpf.c. */
+#ifndef SPANDREL_MAPS_H
+#define SPANDREL_MAPS_H
+
+#include "bound.h"
+#include "event.h"
+
+/* ---- maps ---- */
+
+struct { /* records to user space; its size is set before loading */
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} ring SEC(".maps") __weak;
+
+enum conn_flag {
+	CF_NEVER = 1,	   /* its other end is the tracer */
+	CF_MID = 2,	   /* older than our sight of it */
+	CF_OPENED = 4,	   /* EV_OPEN was handed over */
+	CF_RECV_ENDED = 8, /* reported */
+	CF_SEND_ENDED = 16,
+	CF_FINAL = 32,
+	CF_CONNECTING = 64, /* SYN sent; nothing is known but who did it */
+	CF_ABORTED = 128, /* reset while bytes were left to read: the end is reported once they are read */
+};
+
+struct conn { /* of a socket, gone with it */
+	__u64 id;      /* 0: only marked as old */
+	__u64 off[2];  /* bytes moved, by enum ev_dir */
+	__u64 turn[2]; /* where the present turn of a direction began */
+	__u32 base[2]; /* TCP: sequence number of offset 0 */
+	__u32 pid, tid; /* who connected, or used it first */
+	__u16 flags;
+	__u8 family;   /* enum ev_family */
+	__u8 role;
+	__u8 tcp;      /* base[] is valid: offsets come from sequence numbers */
+	__u8 last;     /* direction that moved last */
+	__u16 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct conn);
+} conns SEC(".maps") __weak;
+
+#define PROCS_MAX 16384
+#define EXCLUDED(kind) ((kind) << 8)
+
+struct { /* process id → enum sel_kind bits it matches, EXCLUDED() bits of those that rule it out; absent: none */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PROCS_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} procs SEC(".maps") __weak;
+
+struct endpoint {
+	__u8 addr[16];
+	__u32 netns;
+	__u32 port;
+};
+
+struct { /* ends of the tracer's own connections, and its listening ports (address all zero) */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct endpoint);
+	__type(value, __u8);
+} own_ends SEC(".maps") __weak;
+
+struct mmsg { /* how far a thread's sendmmsg or recvmmsg has come */
+	__u64 vec;
+	__u64 sk;
+	__u32 vlen;
+	__u32 next;  /* index of the message that the next hook is about */
+	__u32 ret;   /* of the one before */
+	__u32 nr;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct mmsg);
+} mmsgs SEC(".maps") __weak;
+
+struct { /* enum kcount */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KC_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps") __weak;
+
+#define PIECE_MAX 16384 /* bytes in one record */
+
+struct scratch { /* a record that is put together from several elements */
+	__u8 head[sizeof(struct ev_data)];
+	__u8 data[2 * PIECE_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps") __weak;
+
+#define WALK_PATH 1024
+
+struct walk { /* a path, written from its end */
+	__u8 path[WALK_PATH + 256];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct walk);
+} walks SEC(".maps") __weak;
+
+/* ---- variables shared with user space ---- */
+
+extern struct knobs knobs;
+extern struct verdict verdicts[VERDICT_SLOTS];
+extern struct wake wake;
+extern __u64 conn_ids; /* the last one given */
+extern __u32 ready;	/* sockets that existed before have been marked */
+extern __u32 self_tgid; /* answer of whoami */
+extern __u32 self_netns;
+
+inline_always void count(__u32 which, __u64 n)
+{
+	__u64 *c = bpf_map_lookup_elem(&counters, &which);
+
+	if (c)
+		*c += n;
+}
+
+#endif

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* Processes: which are selected, from their first instruction on; and what user space is told of them. */
+#include "select.h"
+#include "emit.h"
+
+inline_always void exec_args(struct ev_exec *e, struct task_struct *task)
+{
+	__u64 from = BPF_CORE_READ(task, mm, arg_start), to = BPF_CORE_READ(task, mm, arg_end), n = to - from;
+
+	if (to <= from)
+		return;
+	n = BOUND(n, EV_ARGS_MAX);
+	if (!bpf_probe_read_user(e->args, n, (void *)from))
+		e->args_len = n;
+}
+
+inline_always void exec_path(struct ev_exec *e, struct task_struct *task)
+{
+	__u32 zero = 0, begin;
+	struct walk *w = bpf_map_lookup_elem(&walks, &zero);
+	__u64 n, at;
+
+	if (!w)
+		return;
+	begin = exe_path(task, w);
+	if (begin < WALK_PATH - EV_EXE_MAX)
+		begin = WALK_PATH - EV_EXE_MAX;
+	n = WALK_PATH - begin;
+	at = BOUND(begin, WALK_PATH);
+	n = BOUND(n, EV_EXE_MAX);
+	if (n && !bpf_probe_read_kernel(e->exe, n, w->path + at))
+		e->exe_len = n;
+}
+
+subprog int emit_exec(struct task_struct *task)
+{
+	struct ev_exec *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+
+	if (!e) {
+		count(KC_MISSED_PROC, 1);
+		return 0;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	head_fill(&e->h, EV_EXEC, 0, sizeof(*e));
+	e->start = BPF_CORE_READ(task, group_leader, start_boottime);
+	e->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	e->pid = BPF_CORE_READ(task, tgid);
+	e->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	BPF_CORE_READ_INTO((char(*)[16])e->comm, task, comm);
+	exec_path(e, task);
+	exec_args(e, task);
+	/* the process may be gone in a moment: user space reads what else it wants to know at once */
+	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
+	count(KC_RECORDS, 1);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	__u32 tgid = task->tgid, bits = 0;
+
+	if (tgid == knobs.self)
+		return 0;
+	if (knobs.check)
+		bits = proc_review(task, tgid, SEL_EXE | SEL_COMM | SEL_CGROUP);
+	if (!knobs.check || bits_selected(bits))
+		emit_exec(task);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 tgid = child->tgid, bits;
+
+	if (!knobs.check || (__u32)child->pid != tgid || (__u32)parent->tgid == tgid)
+		return 0;
+	bits = proc_bits(parent->tgid);
+	if (knobs.check & SEL_CGROUP) /* clone3 may put it elsewhere */
+		bits = (bits & ~BITS_OF(SEL_CGROUP)) | task_match(child, SEL_CGROUP);
+	if (bits)
+		proc_set(tgid, bits);
+	return 0;
+}
+
+SEC("tp_btf/task_rename")
+int BPF_PROG(on_rename, struct task_struct *task, const char *name)
+{
+	__u32 zero = 0, tgid = task->tgid, had, bits;
+	struct walk *w;
+
+	if (!(knobs.check & SEL_COMM) || (__u32)task->pid != tgid || tgid == knobs.self)
+		return 0;
+	w = bpf_map_lookup_elem(&walks, &zero);
+	if (!w || bpf_probe_read_kernel_str(w->path, 16, name) < 0)
+		return 0;
+	had = proc_bits(tgid);
+	bits = (had & ~BITS_OF(SEL_COMM)) | match_comm(w);
+	if (bits != had)
+		proc_set(tgid, bits);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_cgroup, struct cgroup *to, const char *path, struct task_struct *task, bool group)
+{
+	if ((knobs.check & SEL_CGROUP) && task->pid == task->tgid)
+		proc_review(task, task->tgid, SEL_CGROUP);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+	struct ev_exit *e;
+
+	if (task->signal->live.counter || !proc_selected(tgid))
+		goto forget;
+	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e) {
+		count(KC_MISSED_PROC, 1);
+		goto forget;
+	}
+	head_fill(&e->h, EV_EXIT, 0, sizeof(*e));
+	e->pid = tgid;
+	e->reserved = 0;
+	emit_submit(e);
+forget:
+	if (knobs.check && !task->signal->live.counter)
+		bpf_map_delete_elem(&procs, &tgid);
+	return 0;
+}
+
+/* Every process that already runs. */
+SEC("iter/task")
+int each_task(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task || task->pid != task->tgid || (task->flags & PF_KTHREAD) || (__u32)task->tgid == knobs.self)
+		return 0;
+	if (knobs.check)
+		proc_review(task, task->tgid, SEL_PID | SEL_EXE | SEL_COMM | SEL_CGROUP);
+	return 0;
+}
+
+/* Run once by user space: who are we, seen from the initial namespace? */
+SEC("raw_tp")
+int whoami(void *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	self_tgid = bpf_get_current_pid_tgid() >> 32;
+	self_netns = task->nsproxy->net_ns->ns.inum;
+	return 0;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The kernel's counters and the memory of its maps. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <string.h>
+
+#include "base/scope.h"
+#include "base/stats.h"
+#include "probe/inner.h"
+#include "spandrel.skel.h"
+
+/* KC_RECORDS is not here: the reader counts what it reads. */
+static const struct {
+	enum kcount from;
+	enum stat to;
+} folds[] = {
+	{ KC_MISSED_DATA, STAT_missed_data },
+	{ KC_MISSED_OPEN, STAT_missed_open },
+	{ KC_MISSED_END, STAT_missed_end },
+	{ KC_MISSED_PROC, STAT_missed_proc },
+	{ KC_NO_STORAGE, STAT_conns_nostate },
+	{ KC_PATH_TOO_LONG, STAT_path_too_long },
+	{ KC_PROCS_FULL, STAT_procs_full },
+	{ KC_RACES, STAT_seq_races },
+	{ KC_HOLE_BYTES + HOLE_SKIPPED, STAT_hole_verdict },
+	{ KC_HOLE_BYTES + HOLE_BUDGET, STAT_hole_budget },
+	{ KC_HOLE_BYTES + HOLE_NO_BUFFER, STAT_hole_no_buffer },
+	{ KC_HOLE_BYTES + HOLE_IO_URING, STAT_hole_io_uring },
+	{ KC_HOLE_BYTES + HOLE_FOREIGN, STAT_hole_foreign },
+	{ KC_HOLE_BYTES + HOLE_FAULT, STAT_hole_fault },
+	{ KC_HOLE_BYTES + HOLE_TRUNC, STAT_hole_trunc },
+	{ KC_HOLE_BYTES + HOLE_UNSEEN, STAT_hole_unseen },
+};
+
+void probe_stats(struct probe *p)
+{
+	int fd = bpf_map__fd(p->skel->maps.counters);
+	_free_ uint64_t *per_cpu = calloc((size_t)p->n_cpus, sizeof(*per_cpu));
+
+	for (size_t i = 0; per_cpu && i < ARRAY_SIZE(folds); i++) {
+		uint32_t key = folds[i].from;
+		uint64_t sum = 0;
+
+		if (bpf_map_lookup_elem(fd, &key, per_cpu))
+			continue;
+		for (int cpu = 0; cpu < p->n_cpus; cpu++)
+			sum += per_cpu[cpu];
+		stats[folds[i].to] += sum - p->folded[key];
+		p->folded[key] = sum;
+	}
+}
+
+/* The kernel says what a map takes as `memlock` in the descriptor's fdinfo. */
+static size_t map_memory(int fd)
+{
+	char path[64], line[128];
+	_fclose_ FILE *f = NULL;
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock:\t%zu", &n) == 1)
+			break;
+	return n;
+}
+
+size_t probe_memory(const struct probe *p)
+{
+	struct bpf_map *map;
+	size_t sum = 0;
+
+	bpf_object__for_each_map(map, p->skel->obj)
+		if (bpf_map__fd(map) >= 0)
+			sum += map_memory(bpf_map__fd(map));
+	return sum;
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/probe.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/stats.h"
+#include "probe/inner.h"
+#include "spandrel.skel.h"
+
+static void probe_free(struct probe **p)
+{
+	if (!*p)
+		return;
+	ring_fini(&(*p)->ring);
+	spandrel_bpf__destroy((*p)->skel);
+	free(*p);
+	*p = NULL;
+}
+
+static uint32_t ring_round(uint32_t want)
+{
+	uint32_t size = (uint32_t)sysconf(_SC_PAGESIZE);
+
+	while (size < want && size < 1U << 30)
+		size *= 2;
+	return size;
+}
+
+static int features_require(struct features *f)
+{
+	enum feature lacks;
+
+	features_read(f);
+	lacks = features_missing(f);
+	if (lacks == FEAT_MAX)
+		return 0;
+	if (lacks == FEAT_BTF)
+		return log_ret(-EOPNOTSUPP, "this kernel shows no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF, and /sys mounted");
+	return log_ret(-EOPNOTSUPP, "this kernel lacks %s (%s): Linux 6.3 or newer is needed", feature_infos[lacks].what,
+		       feature_infos[lacks].needed_for);
+}
+
+int probe_open(struct probe **out, const struct probe_config *config)
+{
+	_cleanup_(probe_free) struct probe *p = calloc(1, sizeof(*p));
+	uint32_t ring = ring_round(config->ring_size);
+	struct features f;
+	char error[256];
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	p->ring.epoll = -1;
+	err = backend_check(config->backend);
+	if (!err)
+		err = features_require(&f);
+	if (!err)
+		err = plan_load(&p->skel, &f, ring);
+	if (err)
+		return err;
+	p->n_cpus = libbpf_num_possible_cpus();
+	if (select_knobs(&p->skel->bss->knobs, &config->select, error, sizeof(error)))
+		return log_ret(-EINVAL, "%s", error);
+	err = ring_init(&p->ring, bpf_map__fd(p->skel->maps.ring), ring);
+	if (err)
+		return log_ret(err, "cannot map the ring: %s", strerror(-err));
+	err = plan_attach(p->skel);
+	if (err)
+		return err;
+	*out = TAKE_PTR(p);
+	return 0;
+}
+
+int probe_reselect(struct probe *p, const struct select *s)
+{
+	struct knobs *k;
+	char error[256];
+	int err = -ENOMEM;
+
+	k = malloc(sizeof(*k));
+	if (!k)
+		return err;
+	*k = p->skel->bss->knobs;
+	err = select_knobs(k, s, error, sizeof(error));
+	if (err)
+		log_error("%s", error);
+	else
+		p->skel->bss->knobs = *k;
+	free(k);
+	return err ? err : plan_walk(p->skel->progs.each_task, NULL, NULL);
+}
+
+void probe_stop(struct probe *p)
+{
+	plan_detach(p->skel);
+}
+
+void probe_close(struct probe *p)
+{
+	probe_free(&p);
+}
+
+int probe_fd(const struct probe *p)
+{
+	return p->ring.epoll;
+}
+
+const char *probe_backend(const struct probe *p)
+{
+	(void)p;
+	return "socktp";
+}
+
+/* ---- reading ---- */
+
+struct reading {
+	void (*fn)(void *arg, const struct ev_head *ev);
+	void *arg;
+};
+
+/* A record may be longer than what it says: it was reserved in a size class. */
+static void read_one(void *arg, const void *record, size_t size)
+{
+	const struct reading *r = arg;
+	const struct ev_head *ev = record;
+
+	stat_inc(records);
+	if (size < sizeof(*ev) || ev->len > size || !event_valid(ev, ev->len))
+		stat_inc(bad_records);
+	else
+		r->fn(r->arg, ev);
+}
+
+int probe_read(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev), void *arg, int max)
+{
+	struct reading r = { fn, arg };
+
+	return ring_read(&p->ring, read_one, &r, max);
+}
+
+bool probe_idle(struct probe *p)
+{
+	uint32_t *idle = &p->skel->bss->wake.idle;
+
+	p->ring.armed = true;
+	__atomic_store_n(idle, 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (ring_empty(&p->ring))
+		return true;
+	__atomic_store_n(idle, 0, __ATOMIC_RELAXED);
+	return false;
+}
+
+/* ---- verdicts: a slot in memory shared with the kernel ---- */
+
+static struct verdict *slot_of(struct probe *p, uint64_t conn)
+{
+	return &p->skel->bss->verdicts[conn & (VERDICT_SLOTS - 1)];
+}
+
+void probe_verdict(void *arg, uint64_t conn, const uint64_t skip_to[2], const uint64_t grant_to[2])
+{
+	struct verdict *v = slot_of(arg, conn);
+
+	if (v->conn != conn) { /* of an older connection, which has no verdict any more */
+		__atomic_store_n(&v->conn, 0, __ATOMIC_SEQ_CST);
+		v->seen[0] = v->seen[1] = v->seen_time = 0;
+	}
+	for (int dir = 0; dir < 2; dir++) {
+		__atomic_store_n(&v->skip_to[dir], skip_to[dir], __ATOMIC_RELAXED);
+		__atomic_store_n(&v->grant_to[dir], grant_to[dir], __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&v->conn, conn, __ATOMIC_RELEASE);
+}
+
+bool probe_progress(struct probe *p, uint64_t conn, struct ev_progress *out)
+{
+	const struct verdict *v = slot_of(p, conn);
+
+	if (__atomic_load_n(&v->conn, __ATOMIC_ACQUIRE) != conn)
+		return false;
+	*out = (struct ev_progress){
+		.h = { .type = EV_PROGRESS, .len = sizeof(*out), .time = clock_boot() },
+		.conn = conn,
+		.seen = { v->seen[0], v->seen[1] },
+		.time = v->seen_time,
+	};
+	return true;
+}
