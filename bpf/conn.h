@@ -89,10 +89,11 @@ inline_always void sock_remote(struct sock *sk, __u8 to[16])
 /* A number that says nothing of the address it was made from, the same each time. */
 inline_always __u64 sock_key(const void *sk)
 {
-	__u64 k = (__u64)sk;
+	__u64 k = 0;
 
-	if (!k)
+	if (!sk)
 		return 0;
+	bpf_probe_read_kernel(&k, sizeof(k), &sk); /* a pointer may not be computed with, its copy may */
 	k ^= knobs.key;
 	k *= 0x9e3779b97f4a7c15ULL;
 	k ^= k >> 29;

@@ -98,6 +98,11 @@ inline_always void piece_init(struct piece *p, const struct conn *c, const struc
 	p->addr = op->addr;
 	p->count = op->count;
 	p->rest = op->size;
+	p->tail = 0;
+	p->at = 0;
+	p->element = 0;
+	p->hole = HOLE_NONE;
+	p->fault = 0;
 }
 
 /* Turns the end of the bytes to capture into a tail, from offset `to` on. */
@@ -133,10 +138,13 @@ inline_always void piece_skip(struct piece *p, __u64 n, bool vector)
 inline_always void conn_data(struct conn *c, struct task_struct *task, struct sock *sk, struct op *op)
 {
 	struct verdict *v = &verdicts[c->id & (VERDICT_SLOTS - 1)];
-	struct piece p = { 0 };
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
 	__u64 limit, skip = 0;
 	int dir = op->dir & 1;
 
+	if (!s)
+		return;
 	if (c->last != dir) {
 		c->last = dir;
 		c->turn[dir] = c->off[dir];
@@ -157,17 +165,17 @@ inline_always void conn_data(struct conn *c, struct task_struct *task, struct so
 	}
 	if (op->where == AT_NOWHERE && !op->hole)
 		op_locate(op, task, sk);
-	piece_init(&p, c, op);
+	piece_init(&s->piece, c, op);
 	if (skip)
-		piece_skip(&p, skip, op->where == AT_VECTOR);
+		piece_skip(&s->piece, skip, op->where == AT_VECTOR);
 	if (op->where == AT_NOWHERE)
-		piece_cut(&p, 0, op->hole);
+		piece_cut(&s->piece, 0, op->hole);
 	else
-		piece_cut(&p, limit, HOLE_BUDGET);
+		piece_cut(&s->piece, limit, HOLE_BUDGET);
 	if (op->where == AT_VECTOR)
-		emit_vector(&p);
+		emit_vector(s);
 	else
-		emit_contiguous(&p);
+		emit_contiguous(s);
 }
 
 /* The shared body: `size` bytes have moved on a selected socket. */

@@ -5,6 +5,7 @@
 
 #include "bound.h"
 #include "event.h"
+#include "glob.h"
 
 /* ---- maps ---- */
 
@@ -94,13 +95,35 @@ struct { /* enum kcount */
 
 #define PIECE_MAX 16384 /* bytes in one record */
 
-struct scratch { /* a record that is put together from several elements */
-	__u8 head[sizeof(struct ev_data)];
+struct piece { /* what is left of an operation to hand over */
+	__u64 conn, off;
+	__u64 addr;	/* of the next byte, or of the vector */
+	__u64 rest;	/* bytes to capture */
+	__u64 tail;	/* bytes behind them that are not captured */
+	__u64 count;	/* a vector's elements */
+	__u64 at;	/* bytes of element `element` that are done */
+	__u32 element;
+	__u32 seq;
+	__u32 pid, tid;
+	__u32 filled, want; /* bytes gathered for the present record, and of how many */
+	__u16 flags;
+	__u8 dir;
+	__u8 hole;	/* of the tail */
+	__u32 fault;
+};
+
+/*
+ * Work area of one operation. It is not on the stack because the verifier follows each value there, through each turn
+ * of a loop; what a map holds it takes as unknown, and is done at once.
+ */
+struct scratch {
+	struct piece piece;
+	__u8 head[sizeof(struct ev_data)]; /* a record that is put together from several elements */
 	__u8 data[2 * PIECE_MAX];
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+struct { /* one for each processor, set before loading; too large for a per-CPU map */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct scratch);
@@ -108,8 +131,18 @@ struct {
 
 #define WALK_PATH 1024
 
-struct walk { /* a path, written from its end */
-	__u8 path[WALK_PATH + 256];
+struct walk { /* work area of the selectors, not on the stack for the same reason */
+	__u8 path[WALK_PATH + 256]; /* written from its end */
+	struct dentry *dentry;
+	struct mount *mnt;
+	__u32 pos;	  /* the path so far is path[pos …] */
+	__u32 cut;	  /* it did not fit */
+	__u32 begin, len; /* what a pattern is compared with */
+	struct glob glob;
+	__u32 result;
+	__u32 bits;
+	struct task_struct *task;
+	struct cgroup *cgroup;
 };
 
 struct {

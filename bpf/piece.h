@@ -8,22 +8,6 @@
 
 #define PIECES_MAX 256 /* records of one operation: 4 MiB */
 
-struct piece { /* what is left of an operation to hand over */
-	__u64 conn, off;
-	__u64 addr;	/* of the next byte, or of the vector */
-	__u64 rest;	/* bytes to capture */
-	__u64 tail;	/* bytes behind them that are not captured */
-	__u64 count;	/* AT_VECTOR: elements */
-	__u64 at;	/* bytes of element `element` that are done */
-	__u32 element;
-	__u32 seq;
-	__u32 pid, tid;
-	__u32 filled;	/* bytes gathered for the present record */
-	__u16 flags;
-	__u8 dir;
-	__u8 hole;	/* of the tail */
-};
-
 inline_always void data_fill(struct ev_data *e, const struct piece *p, __u32 cap, __u32 size, __u8 hole)
 {
 	head_fill(&e->h, EV_DATA, p->flags, sizeof(*e) + cap);
@@ -83,10 +67,10 @@ inline_always void emit_hole(struct piece *p)
 		emit_submit(e);                                                                    \
 	} while (0)
 
-subprog int emit_buffer(struct piece *p, __u64 n)
+subprog int emit_buffer(struct scratch *s, __u64 n)
 {
-	if (!p)
-		return -1;
+	struct piece *p = &s->piece;
+
 	if (n <= 256)
 		EMIT_CLASS(256);
 	else if (n <= 1024)
@@ -98,46 +82,46 @@ subprog int emit_buffer(struct piece *p, __u64 n)
 	return 0;
 }
 
-static long step_buffer(__u32 i, struct piece *p)
+struct working {
+	struct scratch *s;
+};
+
+static long step_buffer(__u32 i, struct working *w)
 {
+	struct piece *p = &w->s->piece;
 	__u64 n = p->rest < PIECE_MAX ? p->rest : PIECE_MAX;
 
 	if (!n)
 		return 1;
-	if (emit_buffer(p, n))
+	if (emit_buffer(w->s, n))
 		count(KC_MISSED_DATA, 1);
 	p->addr += n;
 	piece_done(p, n);
 	return 0;
 }
 
-inline_always void emit_contiguous(struct piece *p)
+inline_always void emit_contiguous(struct scratch *s)
 {
-	if (!p->rest)
-		emit_hole(p);
-	else if (p->rest <= PIECE_MAX)
-		step_buffer(0, p);
+	struct working w = { .s = s };
+
+	if (!s->piece.rest)
+		emit_hole(&s->piece);
+	else if (s->piece.rest <= PIECE_MAX)
+		step_buffer(0, &w);
 	else
-		bpf_loop(PIECES_MAX, step_buffer, p, 0);
+		bpf_loop(PIECES_MAX, step_buffer, &w, 0);
 }
 
 /* ---- a vector: elements are put together in scratch memory ---- */
 
-struct gather {
-	struct piece *p;
-	struct scratch *to;
-	__u32 want;  /* bytes of this record */
-	__u32 fault;
-};
-
-static long step_element(__u32 i, struct gather *g)
+static long step_element(__u32 i, struct working *w)
 {
-	struct piece *p = g->p;
-	struct scratch *to = g->to;
+	struct scratch *s = w->s;
+	struct piece *p = &s->piece;
 	struct iovec v;
 	__u64 n, at;
 
-	if (p->filled >= g->want || p->element >= p->count)
+	if (p->filled >= p->want || p->element >= p->count)
 		return 1;
 	if (bpf_probe_read_user(&v, sizeof(v), (void *)(p->addr + p->element * sizeof(v))))
 		goto fault;
@@ -147,40 +131,39 @@ static long step_element(__u32 i, struct gather *g)
 		return 0;
 	}
 	n = v.iov_len - p->at;
-	if (n > g->want - p->filled)
-		n = g->want - p->filled;
+	if (n > p->want - p->filled)
+		n = p->want - p->filled;
 	n = BOUND(n, PIECE_MAX);
 	at = MASK(p->filled, PIECE_MAX - 1);
-	if (bpf_probe_read_user(to->data + at, n, v.iov_base + p->at))
+	if (bpf_probe_read_user(s->data + at, n, v.iov_base + p->at))
 		goto fault;
 	p->filled += n;
 	p->at += n;
 	return 0;
 fault:
-	g->fault = 1;
+	p->fault = 1;
 	return 1;
 }
 
-static long step_vector(__u32 i, struct piece *p)
+static long step_vector(__u32 i, struct working *w)
 {
-	__u32 zero = 0;
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
-	struct gather g = { .p = p, .to = s };
+	struct scratch *s = w->s;
+	struct piece *p = &s->piece;
 	__u64 n = p->rest < PIECE_MAX ? p->rest : PIECE_MAX, size;
 
-	if (!n || !s)
+	if (!n)
 		return 1;
 	p->filled = 0;
-	g.want = n;
-	bpf_loop(1024 + 1, step_element, &g, 0);
-	if (g.fault || p->filled < n) { /* what was read so far is good, all behind it unknown */
+	p->want = n;
+	bpf_loop(1024 + 64, step_element, w, 0);
+	if (p->fault || p->filled < n) { /* what was read so far is good, all behind it unknown */
 		p->tail += p->rest - p->filled;
 		p->rest = n = p->filled;
 		p->hole = HOLE_FAULT;
 	}
-	data_fill((struct ev_data *)s, p, n, piece_size(p, n), p->hole);
+	data_fill((struct ev_data *)s->head, p, n, piece_size(p, n), p->hole);
 	size = BOUND(n, PIECE_MAX) + sizeof(s->head);
-	if (bpf_ringbuf_output(&ring, s, size, wake_flags()))
+	if (bpf_ringbuf_output(&ring, s->head, size, wake_flags()))
 		count(KC_MISSED_DATA, 1);
 	else
 		count(KC_RECORDS, 1);
@@ -188,12 +171,14 @@ static long step_vector(__u32 i, struct piece *p)
 	return 0;
 }
 
-inline_always void emit_vector(struct piece *p)
+inline_always void emit_vector(struct scratch *s)
 {
-	if (!p->rest)
-		emit_hole(p);
+	struct working w = { .s = s };
+
+	if (!s->piece.rest)
+		emit_hole(&s->piece);
 	else
-		bpf_loop(PIECES_MAX, step_vector, p, 0);
+		bpf_loop(PIECES_MAX, step_vector, &w, 0);
 }
 
 #endif

@@ -46,7 +46,7 @@ subprog int emit_exec(struct task_struct *task)
 	e->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	e->pid = BPF_CORE_READ(task, tgid);
 	e->ppid = BPF_CORE_READ(task, real_parent, tgid);
-	BPF_CORE_READ_INTO((char(*)[16])e->comm, task, comm);
+	bpf_core_read(e->comm, 16, &task->comm);
 	exec_path(e, task);
 	exec_args(e, task);
 	/* the process may be gone in a moment: user space reads what else it wants to know at once */

@@ -7,19 +7,14 @@
 #define SPANDREL_SELECT_H
 
 #include "task.h"
-#include "glob.h"
 
 #define WALK_STEPS 256	/* directories and mount points of one path */
 #define ANCESTORS 64	/* processes above, cgroups above */
 
 /* ---- the executable's path, as /proc/PID/exe shows it ---- */
 
-struct climb {
+struct walking {
 	struct walk *w;
-	struct dentry *dentry;
-	struct mount *mnt;
-	__u32 pos;	/* the path so far is w->path[pos …] */
-	__u32 cut;	/* it did not fit */
 };
 
 inline_always struct mount *mount_of(struct vfsmount *v)
@@ -27,105 +22,105 @@ inline_always struct mount *mount_of(struct vfsmount *v)
 	return (struct mount *)((char *)v - bpf_core_field_offset(struct mount, mnt));
 }
 
-static long climb_step(__u32 i, struct climb *c)
+static long climb_step(__u32 i, struct walking *walking)
 {
-	struct walk *w = c->w;
-	struct dentry *parent = BPF_CORE_READ(c->dentry, d_parent);
+	struct walk *w = walking->w;
+	struct dentry *dentry = w->dentry, *parent = BPF_CORE_READ(dentry, d_parent);
+	struct mount *mnt = w->mnt;
 	__u64 len, at;
 
-	if (c->dentry == BPF_CORE_READ(c->mnt, mnt.mnt_root) || c->dentry == parent) {
-		struct mount *up = BPF_CORE_READ(c->mnt, mnt_parent);
+	if (dentry == BPF_CORE_READ(mnt, mnt.mnt_root) || dentry == parent) {
+		struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
 
-		if (up == c->mnt)
+		if (up == mnt)
 			return 1;
-		c->dentry = BPF_CORE_READ(c->mnt, mnt_mountpoint);
-		c->mnt = up;
+		w->dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+		w->mnt = up;
 		return 0;
 	}
-	len = BPF_CORE_READ(c->dentry, d_name.len);
-	if (len > 255 || c->pos < len + 1) {
-		c->cut = 1;
+	len = BPF_CORE_READ(dentry, d_name.len);
+	if (len > 255 || w->pos < len + 1) {
+		w->cut = 1;
 		return 1;
 	}
-	c->pos -= len + 1;
-	at = MASK(c->pos, WALK_PATH - 1);
+	w->pos -= len + 1;
+	at = MASK(w->pos, WALK_PATH - 1);
 	w->path[at] = '/';
 	len = BOUND(len, 255);
-	bpf_probe_read_kernel(&w->path[at + 1], len, BPF_CORE_READ(c->dentry, d_name.name));
-	c->dentry = parent;
+	bpf_probe_read_kernel(&w->path[at + 1], len, BPF_CORE_READ(dentry, d_name.name));
+	w->dentry = parent;
 	return 0;
 }
 
 /* Writes the path; its first byte is w->path[result], it ends at WALK_PATH. WALK_PATH: none. */
 subprog __u32 exe_path(struct task_struct *task, struct walk *w)
 {
-	struct climb c = { .w = w, .pos = WALK_PATH };
+	struct walking walking = { .w = w };
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
 
-	if (!exe || !w)
+	if (!exe)
 		return WALK_PATH;
-	c.dentry = BPF_CORE_READ(exe, f_path.dentry);
-	c.mnt = mount_of(BPF_CORE_READ(exe, f_path.mnt));
-	bpf_loop(WALK_STEPS, climb_step, &c, 0);
-	if (c.cut)
+	w->pos = WALK_PATH;
+	w->cut = 0;
+	w->dentry = BPF_CORE_READ(exe, f_path.dentry);
+	w->mnt = mount_of(BPF_CORE_READ(exe, f_path.mnt));
+	bpf_loop(WALK_STEPS, climb_step, &walking, 0);
+	if (w->cut)
 		count(KC_PATH_TOO_LONG, 1);
-	return c.pos <= WALK_PATH ? c.pos : WALK_PATH;
+	return w->pos <= WALK_PATH ? w->pos : WALK_PATH;
 }
 
 /* ---- patterns ---- */
 
-struct match {
+struct matching {
+	struct walk *w;
 	const struct sel_glob *pat;
-	const __u8 *str; /* WALK_PATH + 256 bytes */
-	__u32 begin, len;
-	struct glob g;
-	__u32 result;
 };
 
-static long match_step(__u32 i, struct match *m)
+static long match_step(__u32 i, struct matching *m)
 {
-	__u64 p = BOUND(m->g.p, SEL_GLOB_MAX - 1), s = BOUND(m->begin + m->g.s, WALK_PATH + 255);
+	struct walk *w = m->w;
+	__u64 p = BOUND(w->glob.p, SEL_GLOB_MAX - 1), s = BOUND(w->begin + w->glob.s, WALK_PATH + 255);
 
-	m->result = glob_step(&m->g, m->pat->pat[p], m->pat->len, m->str[s], m->len);
-	return m->result != GLOB_MORE;
+	w->result = glob_step(&w->glob, m->pat->pat[p], m->pat->len, w->path[s], w->len);
+	return w->result != GLOB_MORE;
 }
 
-subprog int match_one(const struct sel_glob *pat, const struct walk *w, __u32 begin, __u32 end)
+/* Does w->path[begin … end) match? */
+subprog int match_one(const struct sel_glob *pat, struct walk *w, __u32 begin, __u32 end)
 {
-	struct match m = { .pat = pat, .begin = begin, .len = end - begin };
+	struct matching m = { .w = w, .pat = pat };
 
-	if (!pat || !w)
-		return 0;
-	m.str = w->path;
+	w->begin = begin;
+	w->len = end - begin;
+	__builtin_memset(&w->glob, 0, sizeof(w->glob));
 	bpf_loop((SEL_GLOB_MAX + 1) * WALK_PATH, match_step, &m, 0);
-	return m.result == GLOB_YES;
+	return w->result == GLOB_YES;
 }
 
-struct basename {
-	const struct walk *w;
-	__u32 pos;
-};
-
-static long basename_step(__u32 i, struct basename *b)
+static long basename_step(__u32 i, struct walking *walking)
 {
-	if (!b->pos || b->w->path[BOUND(b->pos - 1, WALK_PATH - 1)] == '/')
+	struct walk *w = walking->w;
+
+	if (!w->pos || w->path[BOUND(w->pos - 1, WALK_PATH - 1)] == '/')
 		return 1;
-	b->pos--;
+	w->pos--;
 	return 0;
 }
 
 inline_always __u32 match_exe(struct walk *w, __u32 begin)
 {
-	struct basename b = { .w = w, .pos = WALK_PATH };
+	struct walking walking = { .w = w };
 	__u32 bits = 0;
 
 	if (begin >= WALK_PATH)
 		return 0;
-	bpf_loop(WALK_PATH, basename_step, &b, 0);
+	w->pos = WALK_PATH;
+	bpf_loop(WALK_PATH, basename_step, &walking, 0);
 	for (__u32 i = 0; i < SEL_MAX && i < knobs.n_exe; i++) {
 		struct sel_glob *g = &knobs.exe[i];
 
-		if (match_one(g, w, g->last ? b.pos : begin, WALK_PATH))
+		if (match_one(g, w, g->last ? w->pos : begin, WALK_PATH))
 			bits |= g->exclude ? EXCLUDED(SEL_EXE) : SEL_EXE;
 	}
 	return bits;
@@ -156,48 +151,50 @@ inline_always __u32 id_bits(const struct sel_id *ids, __u32 n, __u64 id, __u32 k
 	return bits;
 }
 
-struct above {
-	struct cgroup *cgroup;
-	struct task_struct *task;
-	__u32 bits;
-};
-
-static long cgroup_step(__u32 i, struct above *a)
+static long cgroup_step(__u32 i, struct walking *walking)
 {
-	struct cgroup *up = NULL;
+	struct walk *w = walking->w;
+	struct cgroup *up = NULL, *cgroup = w->cgroup;
 
-	if ((int)i > BPF_CORE_READ(a->cgroup, level))
+	if ((int)i > BPF_CORE_READ(cgroup, level))
 		return 1;
-	bpf_core_read(&up, sizeof(up), &a->cgroup->ancestors[i]);
-	a->bits |= id_bits(knobs.cgroup, knobs.n_cgroup, BPF_CORE_READ(up, kn, id), SEL_CGROUP);
+	bpf_core_read(&up, sizeof(up), &cgroup->ancestors[i]);
+	w->bits |= id_bits(knobs.cgroup, knobs.n_cgroup, BPF_CORE_READ(up, kn, id), SEL_CGROUP);
 	return 0;
 }
 
-subprog __u32 match_cgroup(struct task_struct *task)
+subprog __u32 match_cgroup(struct task_struct *task, struct walk *w)
 {
-	struct above a = { .cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp) };
+	struct walking walking = { .w = w };
 
-	bpf_loop(ANCESTORS, cgroup_step, &a, 0);
-	return a.bits;
+	w->bits = 0;
+	w->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	bpf_loop(ANCESTORS, cgroup_step, &walking, 0);
+	return w->bits;
 }
 
-static long parent_step(__u32 i, struct above *a)
+static long parent_step(__u32 i, struct walking *walking)
 {
-	__u32 tgid = BPF_CORE_READ(a->task, tgid);
+	struct walk *w = walking->w;
+	struct task_struct *task = w->task;
+	__u32 tgid = BPF_CORE_READ(task, tgid);
 
 	if (!tgid)
 		return 1;
-	a->bits |= id_bits(knobs.pid, knobs.n_pid, tgid, SEL_PID);
-	a->task = BPF_CORE_READ(a->task, real_parent);
+	w->bits |= id_bits(knobs.pid, knobs.n_pid, tgid, SEL_PID);
+	w->task = BPF_CORE_READ(task, real_parent);
 	return 0;
 }
 
-subprog __u32 match_pid(struct task_struct *task)
+subprog __u32 match_pid(struct task_struct *task, struct walk *w)
 {
-	struct above a = { .task = task };
+	struct walking walking = { .w = w };
+	struct task_struct *first = task;
 
-	bpf_loop(ANCESTORS, parent_step, &a, 0);
-	return a.bits;
+	w->bits = 0;
+	bpf_probe_read_kernel(&w->task, sizeof(w->task), &first);
+	bpf_loop(ANCESTORS, parent_step, &walking, 0);
+	return w->bits;
 }
 
 /* ---- all of it ---- */
@@ -216,13 +213,13 @@ subprog __u32 task_match(struct task_struct *task, __u32 kinds)
 	if (kinds & SEL_EXE)
 		bits |= match_exe(w, exe_path(task, w));
 	if (kinds & SEL_COMM) {
-		BPF_CORE_READ_INTO((char(*)[16])w->path, task, comm);
+		bpf_core_read(w->path, 16, &task->comm);
 		bits |= match_comm(w);
 	}
 	if (kinds & SEL_CGROUP)
-		bits |= match_cgroup(task);
+		bits |= match_cgroup(task, w);
 	if (kinds & SEL_PID)
-		bits |= match_pid(task);
+		bits |= match_pid(task, w);
 	return bits;
 }
 

@@ -11,16 +11,15 @@
 #include "probe/inner.h"
 #include "spandrel.skel.h"
 
+/* libbpf's warnings are for those who ask: line by line, the verifier's reasons have thousands. */
 static int to_debug(enum libbpf_print_level level, const char *format, va_list args)
 {
-	char line[1024];
+	_free_ char *text = NULL;
 
-	(void)level;
-	if (!log_wants(LOG_DEBUG))
+	if (level == LIBBPF_DEBUG || !log_wants(LOG_DEBUG) || vasprintf(&text, format, args) < 0)
 		return 0;
-	vsnprintf(line, sizeof(line), format, args);
-	line[strcspn(line, "\n")] = '\0';
-	log_debug("libbpf: %s", line);
+	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		log_debug("%s", line);
 	return 0;
 }
 
@@ -73,6 +72,8 @@ int plan_load(struct spandrel_bpf **out, const struct features *f, uint32_t ring
 		return load_error(-errno);
 	leave_out(skel, f);
 	err = bpf_map__set_max_entries(skel->maps.ring, ring_size);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.scratches, (uint32_t)libbpf_num_possible_cpus());
 	if (!err)
 		err = spandrel_bpf__load(skel);
 	if (!err)

@@ -12,7 +12,7 @@
 /* KC_RECORDS is not here: the reader counts what it reads. */
 static const struct {
 	enum kcount from;
-	enum stat to;
+	int to; /* STAT_… */
 } folds[] = {
 	{ KC_MISSED_DATA, STAT_missed_data },
 	{ KC_MISSED_OPEN, STAT_missed_open },
