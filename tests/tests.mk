@@ -33,5 +33,10 @@ readme: $(BUILD)/spandrel
 deps:
 	$(Q)tests/tools/deps.sh
 
+# `make -j deps test`: nothing is built before it can be
+ifneq ($(filter deps,$(MAKECMDGOALS)),)
+$(USER_OBJ) $(BPF_OBJ) $(PROTO_SRC:user/export/%.proto=$(BUILD)/gen/%.pb-c.h): | deps
+endif
+
 .PHONY: unit check test readme deps
 -include $(UNIT_BIN:=.d)

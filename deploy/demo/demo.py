@@ -99,9 +99,9 @@ def wait_ready(p, said):
 
 
 @contextlib.contextmanager
-def tracer(binary, pid, out, said):
+def tracer(command, said):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SPANDREL_", "OTEL_"))}
-    p = subprocess.Popen([binary, "--pid", str(pid), "--file", out], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
+    p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
     try:
         if not wait_ready(p, said):
             fail("the tracer is not ready:\n" + "\n".join(said))
@@ -123,11 +123,13 @@ def send(port):
         c.close()
 
 
-def main():
-    binary = os.path.abspath(sys.argv[1])
+def find_nginx():
     nginx = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if not nginx:
-        fail("nginx is not installed: make deps")
+    return nginx or fail("nginx is not installed: make deps")
+
+
+def main():
+    binary, nginx = os.path.abspath(sys.argv[1]), find_nginx()
     if os.geteuid():
         os.execvp("sudo", ["sudo", sys.executable, os.path.abspath(__file__), binary])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -136,7 +138,7 @@ def main():
     try:
         ports = free_ports(3)
         print(f"nginx (port {ports[0]}) -> shop.py ({ports[1]}) -> stock.py ({ports[2]}), none of them instrumented:")
-        with services(top, nginx, ports) as pid, tracer(binary, pid, f"{top}/spans.json", said):
+        with services(top, nginx, ports) as pid, tracer([binary, "--pid", str(pid), "--file", f"{top}/spans.json"], said):
             send(ports[0])
             time.sleep(0.2)  # the last answer's sender may still be in its system call
         found = tree.print_trees(f"{top}/spans.json")

@@ -11,9 +11,9 @@
 #include "base/scope.h"
 #include "base/slice.h"
 
-#define SECTIONS_MAX 512
-#define SECTION_BYTES (64 * 1024)   /* of one section that are looked at */
-#define SMALL_HOST (256 * 1024)	    /* .NET's starter of an application is smaller */
+#define SECTIONS_MAX  512
+#define SECTION_BYTES (64 * 1024)  /* of one section that are looked at */
+#define SMALL_HOST    (256 * 1024) /* .NET's starter of an application is smaller */
 
 /* A section of either class, as far as it matters here. */
 struct section {
@@ -39,11 +39,12 @@ static bool elf_open(struct elf *e, int fd)
 		unsigned char ident[EI_NIDENT];
 		Elf32_Ehdr narrow;
 		Elf64_Ehdr wide;
-	} h = { 0 };
+	} h = {0};
 	uint16_t one = 1;
 	int order = *(uint8_t *)&one ? ELFDATA2LSB : ELFDATA2MSB;
 
-	if (!read_at(fd, &h, sizeof(h.narrow), 0) || memcmp(h.ident, ELFMAG, SELFMAG) || h.ident[EI_DATA] != order)
+	if (!read_at(fd, &h, sizeof(h.narrow), 0) || memcmp(h.ident, ELFMAG, SELFMAG) ||
+	    h.ident[EI_DATA] != order)
 		return false;
 	e->fd = fd;
 	e->wide = h.ident[EI_CLASS] == ELFCLASS64;
@@ -65,12 +66,13 @@ static bool elf_section(const struct elf *e, uint16_t i, struct section *out)
 		Elf64_Shdr wide;
 	} s;
 
-	if (__builtin_add_overflow(e->table, (uint64_t)i * e->entry, &at) || !read_at(e->fd, &s, e->entry, at))
+	if (__builtin_add_overflow(e->table, (uint64_t)i * e->entry, &at) ||
+	    !read_at(e->fd, &s, e->entry, at))
 		return false;
 	if (e->wide)
-		*out = (struct section){ s.wide.sh_offset, s.wide.sh_size, s.wide.sh_name };
+		*out = (struct section){s.wide.sh_offset, s.wide.sh_size, s.wide.sh_name};
 	else
-		*out = (struct section){ s.narrow.sh_offset, s.narrow.sh_size, s.narrow.sh_name };
+		*out = (struct section){s.narrow.sh_offset, s.narrow.sh_size, s.narrow.sh_name};
 	return true;
 }
 
@@ -101,7 +103,8 @@ static bool name_is(struct slice names, uint32_t at, const char *name)
 	return s.n >= n && !memcmp(s.p, name, n);
 }
 
-/* What the dynamic strings give away. The starter of a .NET application is C++ itself: it comes first. */
+/* What the dynamic strings give away. The starter of a .NET application is C++ itself: it comes
+ * first. */
 static const char *linked_language(const struct elf *e, struct slice strings, struct buf *b)
 {
 	struct stat st;
@@ -111,7 +114,7 @@ static const char *linked_language(const struct elf *e, struct slice strings, st
 	if (!holds(strings, "libstdc++.so") && !holds(strings, "libc++.so"))
 		return NULL;
 	if (!fstat(e->fd, &st) && st.st_size <= SMALL_HOST) {
-		struct section all = { 0, (uint64_t)st.st_size, 0 };
+		struct section all = {0, (uint64_t)st.st_size, 0};
 
 		for (; all.offset < (uint64_t)st.st_size; all.offset += SECTION_BYTES / 2)
 			if (holds(elf_bytes(e, &all, b), "hostfxr"))
@@ -130,7 +133,7 @@ void binary_inspect(int fd, struct binary *out)
 
 	buf_init(&names, SECTION_BYTES);
 	buf_init(&bytes, SECTION_BYTES);
-	*out = (struct binary){ 0 };
+	*out = (struct binary){0};
 	if (!elf_open(&e, fd) || !elf_section(&e, e.names, &s))
 		return;
 	list = elf_bytes(&e, &s, &names);
@@ -138,10 +141,11 @@ void binary_inspect(int fd, struct binary *out)
 		if (!elf_section(&e, i, &s))
 			return;
 		if (name_is(list, s.name, ".go.buildinfo")) {
-			*out = (struct binary){ "go", "gc" };
+			*out = (struct binary){"go", "gc"};
 			return;
 		}
-		if (name_is(list, s.name, ".comment") && holds(elf_bytes(&e, &s, &bytes), "rustc version"))
+		if (name_is(list, s.name, ".comment") &&
+		    holds(elf_bytes(&e, &s, &bytes), "rustc version"))
 			out->language = "rust";
 		else if (name_is(list, s.name, ".dynstr"))
 			linked = linked_language(&e, elf_bytes(&e, &s, &bytes), &bytes);

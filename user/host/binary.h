@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an executable file was compiled from, by what its ELF sections say. Reads a bounded part of it. */
+/* What an executable file was compiled from, by what its ELF sections say. Reads a bounded part of
+ * it. */
 #ifndef SPANDREL_HOST_BINARY_H
 #define SPANDREL_HOST_BINARY_H
 
@@ -9,8 +10,8 @@ struct binary {
 };
 
 /*
- * Go by its build information, Rust by the compiler's note, .NET by its host, C++ by its library. A stripped or odd file is
- * not known. fd is a regular file.
+ * Go by its build information, Rust by the compiler's note, .NET by its host, C++ by its library. A
+ * stripped or odd file is not known. fd is a regular file.
  */
 void binary_inspect(int fd, struct binary *out);
 

@@ -10,7 +10,8 @@ static bool is_word(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* The monitor of a container runs in a scope of its own, named after the container: it is not inside. */
+/* The monitor of a container runs in a scope of its own, named after the container: it is not
+ * inside. */
 static bool is_monitor(struct slice before)
 {
 	struct slice name = SLICE("conmon-");
@@ -45,7 +46,8 @@ struct slice container_id(struct slice text)
 
 	while (slice_split(&text, '\n', &line)) {
 		/* hierarchy:controllers:path, and the path may hold colons itself */
-		if (!slice_split(&line, ':', &id) || !slice_split(&line, ':', &controllers) || !line.p)
+		if (!slice_split(&line, ':', &id) || !slice_split(&line, ':', &controllers) ||
+		    !line.p)
 			continue;
 		id = last_id(line);
 		if (id.n)

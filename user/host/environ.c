@@ -21,10 +21,14 @@ struct slice environ_get(struct slice env, struct slice name)
 
 static int digit(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
 }
 
-/* Decodes to *room and moves it on. False on a byte that should have been encoded or a broken escape. */
+/* Decodes to *room and moves it on. False on a byte that should have been encoded or a broken
+ * escape. */
 static bool decode(struct slice s, char **room, struct slice *out)
 {
 	char *to = *room;
@@ -57,10 +61,12 @@ static bool decode_pair(struct slice part, char **room, struct pair_of *out)
 
 	if (eq < 0 || !decode(slice_trim(slice_to(part, (size_t)eq)), room, &out->key))
 		return false;
-	return out->key.n && decode(slice_trim(slice_from(part, (size_t)eq + 1)), room, &out->value);
+	return out->key.n &&
+	       decode(slice_trim(slice_from(part, (size_t)eq + 1)), room, &out->value);
 }
 
-int environ_attributes(struct slice list, char *room, void (*fn)(void *arg, struct slice key, struct slice value), void *arg)
+int environ_attributes(struct slice list, char *room,
+		       void (*fn)(void *arg, struct slice key, struct slice value), void *arg)
 {
 	struct pair_of pairs[ENVIRON_ATTRS];
 	struct slice part;

@@ -12,7 +12,7 @@ struct item {
 
 void facts_begin(struct buf *b, uint64_t start, uint64_t exec)
 {
-	struct facts_head head = { .version = FACTS_VERSION, .start = start, .exec = exec };
+	struct facts_head head = {.version = FACTS_VERSION, .start = start, .exec = exec};
 
 	buf_reset(b);
 	buf_append(b, &head, sizeof(head));
@@ -20,7 +20,7 @@ void facts_begin(struct buf *b, uint64_t start, uint64_t exec)
 
 static void put(struct buf *b, uint8_t type, struct slice key, const void *value, size_t n)
 {
-	struct item item = { type, (uint8_t)key.n, (uint16_t)n };
+	struct item item = {type, (uint8_t)key.n, (uint16_t)n};
 
 	if (!key.n || key.n > UINT8_MAX || !buf_room(b, sizeof(item) + key.n + n))
 		return;
@@ -62,7 +62,7 @@ bool facts_next(struct slice *items, struct attr *out)
 	value = slice_of(rest.p + item.key, item.value);
 	if (item.type != ATTR_STRING && (item.type != ATTR_INT || value.n != sizeof(out->i)))
 		return false;
-	*out = (struct attr){ .key = slice_to(rest, item.key), .type = item.type };
+	*out = (struct attr){.key = slice_to(rest, item.key), .type = item.type};
 	if (item.type == ATTR_INT)
 		memcpy(&out->i, value.p, sizeof(out->i));
 	else

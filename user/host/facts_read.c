@@ -13,10 +13,10 @@
 #include "host/proc.h"
 #include "host/text.h"
 
-#define ARGS_BYTES (64 * 1024) /* a long class path comes before the class */
+#define ARGS_BYTES   (64 * 1024) /* a long class path comes before the class */
 #define CGROUP_BYTES (16 * 1024)
 #define PASSWD_BYTES (64 * 1024)
-#define NS_PER_TICK 10000000 /* the kernel shows times to programs in 1/100 s */
+#define NS_PER_TICK  10000000 /* the kernel shows times to programs in 1/100 s */
 
 /* Text that may be NULL; nothing then. */
 static void put_known(struct buf *b, struct slice key, const char *value)
@@ -29,7 +29,9 @@ static struct slice without_deleted(struct slice path)
 {
 	struct slice mark = SLICE(" (deleted)");
 
-	return path.n > mark.n && slice_eq(slice_from(path, path.n - mark.n), mark) ? slice_to(path, path.n - mark.n) : path;
+	return path.n > mark.n && slice_eq(slice_from(path, path.n - mark.n), mark)
+		   ? slice_to(path, path.n - mark.n)
+		   : path;
 }
 
 static void put_program(struct buf *b, const struct program *p, struct identity *id)
@@ -114,7 +116,8 @@ static void put_owner(struct buf *b, const struct proc *p, const char *root)
 	rest = buf_slice(&text);
 	while (slice_split(&rest, '\n', &line)) {
 		if (!slice_split(&line, ':', &name) || !slice_split(&line, ':', &field) ||
-		    !slice_split(&line, ':', &field) || !slice_u64(field, &id) || id != uid || !name.n)
+		    !slice_split(&line, ':', &field) || !slice_u64(field, &id) || id != uid ||
+		    !name.n)
 			continue;
 		facts_text(b, SLICE("process.owner"), name);
 		return;
@@ -145,13 +148,14 @@ static bool same_program(const struct ev_exec *exec, uint64_t start, struct slic
 {
 	struct slice want = exec_path(exec);
 
-	return exec->start / NS_PER_TICK == start && (!want.n || slice_eq(text_base(want), text_base(exe)));
+	return exec->start / NS_PER_TICK == start &&
+	       (!want.n || slice_eq(text_base(want), text_base(exe)));
 }
 
 static void put_texts(struct buf *b, const struct proc *p, struct slice exe)
 {
 	_cleanup_(buf_fini) struct buf args, cwd;
-	struct program program = { .exe = exe };
+	struct program program = {.exe = exe};
 	struct identity id;
 	bool cut = false;
 
@@ -212,14 +216,15 @@ int facts_read(struct buf *b, const char *root, uint32_t pid, const struct ev_ex
 void facts_from_exec(struct buf *b, const struct ev_exec *exec)
 {
 	struct slice args = slice_of((const char *)exec->args, MIN(exec->args_len, EV_ARGS_MAX));
-	struct program p = { .exe = exec_path(exec) };
+	struct program p = {.exe = exec_path(exec)};
 	struct identity id;
 
 	while (args.n == EV_ARGS_MAX && args.p[args.n - 1])
 		args.n--;
 	p.args = args;
 	if (!p.exe.n) /* not seen whole: the name that the kernel keeps */
-		p.exe = slice_of((const char *)exec->comm, strnlen((const char *)exec->comm, sizeof(exec->comm)));
+		p.exe = slice_of((const char *)exec->comm,
+				 strnlen((const char *)exec->comm, sizeof(exec->comm)));
 	facts_begin(b, exec->start / NS_PER_TICK, exec->h.time);
 	if (exec->ppid)
 		facts_number(b, SLICE("process.parent_pid"), exec->ppid);
@@ -229,8 +234,8 @@ void facts_from_exec(struct buf *b, const struct ev_exec *exec)
 static struct slice arch_name(const char *machine)
 {
 	static const char *const names[][2] = {
-		{ "x86_64", "amd64" }, { "aarch64", "arm64" }, { "i386", "x86" },   { "i686", "x86" },
-		{ "armv7l", "arm32" }, { "ppc64le", "ppc64" }, { "s390x", "s390x" },
+	    {"x86_64", "amd64"}, {"aarch64", "arm64"}, {"i386", "x86"},	   {"i686", "x86"},
+	    {"armv7l", "arm32"}, {"ppc64le", "ppc64"}, {"s390x", "s390x"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)

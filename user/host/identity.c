@@ -4,14 +4,16 @@
 #include "host/script.h"
 #include "host/text.h"
 
-/* Servers that load an application which an argument names: module:attribute, or the value of --app. */
-#define RUNNERS "gunicorn uvicorn hypercorn daphne waitress-serve waitress granian uwsgi flask celery"
+/* Servers that load an application which an argument names: module:attribute, or the value of
+ * --app. */
+#define RUNNERS                                                                                    \
+	"gunicorn uvicorn hypercorn daphne waitress-serve waitress granian uwsgi flask celery"
 /* Servers that work on the directory they are started in. */
 #define TOOLS "rails puma unicorn rackup thin"
 /* Files that say less than the directory they are in. */
 #define NAMELESS "index main __main__ manage wsgi asgi artisan"
 /* Modules of a package that are its entry, not its name. */
-#define ENTRIES "wsgi asgi app main application __main__"
+#define ENTRIES	      "wsgi asgi app main application __main__"
 #define NAMELESS_DIRS ". src dist build bin lib app public out"
 
 static struct slice slice_until(struct slice s, char c)
@@ -64,7 +66,8 @@ static struct slice package_of(struct slice module, const char *entries)
 	const char *dot = module.n ? memrchr(module.p, '.', module.n) : NULL;
 	size_t at = dot ? (size_t)(dot - module.p) : 0;
 
-	return at && text_listed(entries, slice_from(module, at + 1)) ? slice_to(module, at) : module;
+	return at && text_listed(entries, slice_from(module, at + 1)) ? slice_to(module, at)
+								      : module;
 }
 
 static struct slice unless_nameless(const struct program *p, struct slice name, struct slice path)
@@ -84,7 +87,8 @@ static struct slice app_name(const struct program *p, struct slice app)
 
 	if (name.n > suffix.n && slice_eq(slice_from(name, name.n - suffix.n), suffix))
 		name.n -= suffix.n;
-	return unless_nameless(p, package_of(name, ENTRIES), slice_find(path, '/') < 0 ? SLICE_NONE : path);
+	return unless_nameless(p, package_of(name, ENTRIES),
+			       slice_find(path, '/') < 0 ? SLICE_NONE : path);
 }
 
 /* letters, digits, dots and underscores, no digit at the front */
@@ -115,7 +119,8 @@ static struct slice find_app(struct slice args)
 	struct slice arg, before = SLICE_NONE;
 
 	for (; args_next(&args, &arg); before = arg) {
-		if (slice_eq(before, SLICE("-A")) || slice_eq(before, SLICE("--app")) || is_app(arg))
+		if (slice_eq(before, SLICE("-A")) || slice_eq(before, SLICE("--app")) ||
+		    is_app(arg))
 			return arg;
 		if (slice_starts(arg, SLICE("--app=")))
 			return slice_from(arg, 6);
@@ -123,7 +128,8 @@ static struct slice find_app(struct slice args)
 	return SLICE_NONE;
 }
 
-/* "gunicorn: worker [shop.wsgi:app]", "puma 6.4 (tcp://…) [shop]": a title written over the arguments. */
+/* "gunicorn: worker [shop.wsgi:app]", "puma 6.4 (tcp://…) [shop]": a title written over the
+ * arguments. */
 static struct slice title_app(struct slice args)
 {
 	ptrdiff_t open;
@@ -166,7 +172,7 @@ void identity_of(const struct program *p, struct identity *out)
 	struct slice base = text_base(p->exe), rest = p->args, app;
 	const struct interpreter *in = interpreter_find(base);
 
-	*out = (struct identity){ .name = base };
+	*out = (struct identity){.name = base};
 	if (in) {
 		struct slice name = script_name(p, in);
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a program is called and what it is written in, from its executable's path and arguments alone (so that a recording
- * gives the same answer). An interpreter is named after what it runs:
+ * What a program is called and what it is written in, from its executable's path and arguments
+ * alone (so that a recording gives the same answer). An interpreter is named after what it runs:
  *
- *   python app.py → app            python -m http.server → http.server     gunicorn shop.wsgi:app → shop
- *   node server.js → server        node dist/index.js in /srv/shop → shop  java -jar billing.jar → billing
- *   java com.example.Main → com.example.Main                              dotnet Orders.dll → Orders
+ *   python app.py → app            python -m http.server → http.server
+ *   node server.js → server        gunicorn shop.wsgi:app → shop
+ *   java -jar x.jar → x            node dist/index.js in /srv/shop → shop
+ *   dotnet Orders.dll → Orders     java com.example.Main → com.example.Main
  *
- * Names that say nothing (index, main, manage, wsgi …) give way to the directory they are in. Everything else, and an
- * interpreter whose program is not a file (python -c), is named after its executable.
+ * Names that say nothing (index, main, manage, wsgi …) give way to the directory they are in.
+ * Everything else, and an interpreter whose program is not a file (python -c), is named after its
+ * executable.
  */
 #ifndef SPANDREL_HOST_IDENTITY_H
 #define SPANDREL_HOST_IDENTITY_H

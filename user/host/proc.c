@@ -109,7 +109,8 @@ int proc_stat(const struct proc *p, struct proc_stat *out)
 	r = proc_read(p, "stat", &b, NULL);
 	if (r < 0)
 		return r;
-	/* pid (comm) state ppid …: the name may hold parentheses and spaces, so look for the last one */
+	/* pid (comm) state ppid …: the name may hold parentheses and spaces, so look for the last
+	 * one */
 	end = b.n ? memrchr(b.p, ')', b.n) : NULL;
 	if (!end)
 		return -EINVAL;
@@ -120,7 +121,7 @@ int proc_stat(const struct proc *p, struct proc_stat *out)
 		if ((i == 4 && !slice_u64(field, &ppid)) || (i == 22 && !slice_u64(field, &start)))
 			return -EINVAL;
 	}
-	*out = (struct proc_stat){ (uint32_t)ppid, start };
+	*out = (struct proc_stat){(uint32_t)ppid, start};
 	return 0;
 }
 

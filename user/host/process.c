@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The table of processes. Each entry holds facts until its resource is asked for, then the resource. Least recently used
- * entries leave first, so an ended process keeps its facts for the exchanges that end after it.
+ * The table of processes. Each entry holds facts until its resource is asked for, then the
+ * resource. Least recently used entries leave first, so an ended process keeps its facts for the
+ * exchanges that end after it.
  */
 #include "host/process.h"
 
@@ -150,7 +151,7 @@ static void tell(struct host *h, uint16_t type, uint32_t pid, struct slice data)
 	ev = calloc(1, len);
 	if (!ev)
 		return;
-	ev->h = (struct ev_head){ .type = type, .len = (uint32_t)len };
+	ev->h = (struct ev_head){.type = type, .len = (uint32_t)len};
 	ev->pid = pid;
 	ev->size = (uint32_t)data.n;
 	memcpy(ev->data, data.p, data.n);
@@ -219,10 +220,12 @@ void host_event(struct host *h, const struct ev_head *ev)
 	case EV_PROC:
 		e = entry_make(h, blob->pid);
 		if (e)
-			entry_fill(e, slice_of((const char *)blob->data, MIN(blob->size, (uint32_t)FACTS_MAX)));
+			entry_fill(e, slice_of((const char *)blob->data,
+					       MIN(blob->size, (uint32_t)FACTS_MAX)));
 		break;
 	case EV_HOST:
-		keep_host(h, slice_of((const char *)blob->data, MIN(blob->size, (uint32_t)FACTS_MAX)));
+		keep_host(h,
+			  slice_of((const char *)blob->data, MIN(blob->size, (uint32_t)FACTS_MAX)));
 		break;
 	}
 }
@@ -240,7 +243,8 @@ static void read_new(struct host *h, struct entry *e)
 	e->ended = r != 0;
 }
 
-/* The id may belong to another process by now, or to another program of it. Facts of one that is gone stay. */
+/* The id may belong to another process by now, or to another program of it. Facts of one that is
+ * gone stay. */
 static void read_again(struct host *h, struct entry *e)
 {
 	uint64_t exec = e->exec;
@@ -270,8 +274,9 @@ struct resource *host_resource(struct host *h, uint32_t pid)
 		read_new(h, e);
 	}
 	if (!e->resource) {
-		e->resource = resource_new(&h->config, h->next_id++, pid, slice_of(e->facts, e->n_facts),
-					   slice_of(h->host_facts, h->n_host_facts));
+		e->resource =
+		    resource_new(&h->config, h->next_id++, pid, slice_of(e->facts, e->n_facts),
+				 slice_of(h->host_facts, h->n_host_facts));
 		if (!e->resource)
 			return NULL;
 		free(TAKE_PTR(e->facts));

@@ -40,7 +40,7 @@ static void set(struct draft *d, const struct attr *a)
 static void set_text(struct draft *d, struct slice key, struct slice value)
 {
 	if (value.n)
-		set(d, &(struct attr){ .key = key, .type = ATTR_STRING, .s = value });
+		set(d, &(struct attr){.key = key, .type = ATTR_STRING, .s = value});
 }
 
 static void set_facts(struct draft *d, struct slice data)
@@ -61,9 +61,9 @@ static void set_extra(struct draft *d, const struct host_config *c)
 		ptrdiff_t eq = slice_find(c->extra[i], '=');
 
 		if (eq > 0)
-			set(d, &(struct attr){ .key = slice_to(c->extra[i], (size_t)eq),
-					       .type = ATTR_STRING,
-					       .s = slice_from(c->extra[i], (size_t)eq + 1) });
+			set(d, &(struct attr){.key = slice_to(c->extra[i], (size_t)eq),
+					      .type = ATTR_STRING,
+					      .s = slice_from(c->extra[i], (size_t)eq + 1)});
 	}
 }
 
@@ -76,13 +76,13 @@ static struct slice get_text(const struct draft *d, struct slice key)
 }
 
 /*
- * An id of this process for good: the same in every run of the tracer, another after a restart of the process. The name space
- * is the one that OpenTelemetry gives for service.instance.id.
+ * An id of this process for good: the same in every run of the tracer, another after a restart of
+ * the process. The name space is the one that OpenTelemetry gives for service.instance.id.
  */
 static void set_instance(struct draft *d, uint32_t pid, struct slice facts, char *room)
 {
-	static const uint8_t name_space[16] = { 0x4d, 0x63, 0x00, 0x9a, 0x8d, 0x0f, 0x11, 0xee,
-						0xaa, 0xd7, 0x4c, 0x79, 0x6e, 0xd8, 0xe3, 0x20 };
+	static const uint8_t name_space[16] = {0x4d, 0x63, 0x00, 0x9a, 0x8d, 0x0f, 0x11, 0xee,
+					       0xaa, 0xd7, 0x4c, 0x79, 0x6e, 0xd8, 0xe3, 0x20};
 	struct slice host = get_text(d, SLICE("host.id")), items;
 	struct facts_head head;
 	char name[256];
@@ -93,14 +93,15 @@ static void set_instance(struct draft *d, uint32_t pid, struct slice facts, char
 	if (!host.n)
 		host = get_text(d, SLICE("host.name"));
 	host = slice_to(host, 128);
-	n = snprintf(name, sizeof(name), "%.*s/%" PRIu32 "/%" PRIu64, SLICE_ARG(host), pid, head.start);
+	n = snprintf(name, sizeof(name), "%.*s/%" PRIu32 "/%" PRIu64, SLICE_ARG(host), pid,
+		     head.start);
 	uuid_v5(room, name_space, slice_of(name, (size_t)n));
 	set_text(d, SLICE("service.instance.id"), slice_of(room, UUID_TEXT));
 }
 
 static struct slice copy(char **to, struct slice s)
 {
-	struct slice out = { *to, text_clean(*to, TEXT_MAX, s) };
+	struct slice out = {*to, text_clean(*to, TEXT_MAX, s)};
 
 	if (s.n > TEXT_MAX)
 		stat_inc(attrs_cut);
@@ -116,11 +117,14 @@ static struct resource *finish(const struct draft *d, uint64_t id)
 	char *to;
 
 	for (size_t i = 0; i < d->n; i++)
-		size += d->attrs[i].key.n + (d->attrs[i].type == ATTR_STRING ? MIN(d->attrs[i].s.n, (size_t)TEXT_MAX) : 0);
+		size +=
+		    d->attrs[i].key.n +
+		    (d->attrs[i].type == ATTR_STRING ? MIN(d->attrs[i].s.n, (size_t)TEXT_MAX) : 0);
 	r = malloc(size);
 	if (!r)
 		return NULL;
-	*r = (struct resource){ .refs = 1, .id = id, .attrs = (struct attr *)(r + 1), .n_attrs = (uint16_t)d->n };
+	*r = (struct resource){
+	    .refs = 1, .id = id, .attrs = (struct attr *)(r + 1), .n_attrs = (uint16_t)d->n};
 	to = (char *)(r->attrs + d->n);
 	for (size_t i = 0; i < d->n; i++) {
 		struct attr *a = &r->attrs[i];
@@ -135,7 +139,8 @@ static struct resource *finish(const struct draft *d, uint64_t id)
 	return r;
 }
 
-struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t pid, struct slice facts, struct slice host)
+struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t pid,
+			      struct slice facts, struct slice host)
 {
 	char instance[UUID_TEXT];
 	struct draft d;
@@ -146,7 +151,7 @@ struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t
 	set_text(&d, SLICE("telemetry.sdk.version"), SLICE(VERSION));
 	set_facts(&d, host);
 	set_instance(&d, pid, facts, instance);
-	set(&d, &(struct attr){ .key = SLICE("process.pid"), .type = ATTR_INT, .i = pid });
+	set(&d, &(struct attr){.key = SLICE("process.pid"), .type = ATTR_INT, .i = pid});
 	set_facts(&d, facts);
 	set_extra(&d, c);
 	set_text(&d, SLICE("deployment.environment.name"), c->environment);

@@ -8,10 +8,12 @@
 #define RESOURCE_ATTRS 128 /* more are left out */
 
 /*
- * What is said last wins: defaults, the host, the process, its environment, then --resource, --environment and
- * --service-name. facts, host: bytes of host/facts.h, from anywhere; empty when there are none. One reference for the
- * caller; NULL without memory.
+ * What is said last wins: defaults, the host, the process, its environment, then --resource,
+ * --environment and
+ * --service-name. facts, host: bytes of host/facts.h, from anywhere; empty when there are none. One
+ * reference for the caller; NULL without memory.
  */
-struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t pid, struct slice facts, struct slice host);
+struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t pid,
+			      struct slice facts, struct slice host);
 
 #endif

@@ -5,6 +5,7 @@
 #include "host/identity.h"
 #include "host/text.h"
 
+/* clang-format off */
 static const struct interpreter interpreters[] = {
 	{ .exe = "python", .language = "python", .runtime = "cpython", .value = "WX", .code = "c", .module = "m",
 	  .values = "--check-hash-based-pycs", .suffixes = ".py .pyc .pyz .pyw" },
@@ -21,7 +22,7 @@ static const struct interpreter interpreters[] = {
 	  .files = "-jar", .modules = "-m --module", .suffixes = ".jar .war .java", .words = true },
 	{ .exe = "ruby", .language = "ruby", .value = "IrCEF", .code = "e", .suffixes = ".rb .ru" },
 	{ .exe = "php", .language = "php", .value = "cdtSz", .code = "rBRE", .file = "fF", .suffixes = ".php .phar" },
-	{ .exe = "php-fpm", .language = "php", .value = "cdgpy" , .suffix_needed = true },
+	{ .exe = "php-fpm", .language = "php", .value = "cdgpy", .suffix_needed = true },
 	{ .exe = "perl", .value = "IMmi", .code = "eE", .suffixes = ".pl .psgi" },
 	{ .exe = "dotnet", .language = "dotnet", .values = "--additionalprobingpath --depsfile --runtimeconfig --fx-version",
 	  .commands = "exec", .suffixes = ".dll", .suffix_needed = true, .words = true },
@@ -29,6 +30,7 @@ static const struct interpreter interpreters[] = {
 	{ .exe = "bun", .commands = "run", .suffixes = ".js .mjs .cjs .ts .tsx .jsx" },
 	{ .exe = "deno", .commands = "run serve", .values = "--config --import-map", .suffixes = ".js .mjs .ts .tsx" },
 };
+/* clang-format on */
 
 static bool is_version(struct slice s)
 {
@@ -77,11 +79,12 @@ static bool has(const char *letters, char c)
 
 static struct script found(enum script_kind kind, struct slice name, struct slice rest)
 {
-	return (struct script){ name.n ? kind : SCRIPT_NONE, name, rest };
+	return (struct script){name.n ? kind : SCRIPT_NONE, name, rest};
 }
 
 /* A cluster of short options. True when the search is over, with the answer in *out. */
-static bool try_letters(const struct interpreter *in, struct slice arg, struct slice *rest, struct script *out)
+static bool try_letters(const struct interpreter *in, struct slice arg, struct slice *rest,
+			struct script *out)
 {
 	for (size_t i = 1; i < arg.n; i++) {
 		struct slice value = slice_from(arg, i + 1);
@@ -100,7 +103,8 @@ static bool try_letters(const struct interpreter *in, struct slice arg, struct s
 }
 
 /* An option that is one word, its value in the next argument. Same result. */
-static bool try_word(const struct interpreter *in, struct slice arg, struct slice *rest, struct script *out)
+static bool try_word(const struct interpreter *in, struct slice arg, struct slice *rest,
+		     struct script *out)
 {
 	bool file = text_listed(in->files, arg), module = text_listed(in->modules, arg);
 	struct slice value;
@@ -116,7 +120,7 @@ static bool try_word(const struct interpreter *in, struct slice arg, struct slic
 
 struct script script_find(const struct interpreter *in, struct slice args)
 {
-	struct script out = { SCRIPT_NONE, SLICE_NONE, SLICE_NONE };
+	struct script out = {SCRIPT_NONE, SLICE_NONE, SLICE_NONE};
 	struct slice arg, rest = args;
 	bool options = true;
 
@@ -138,7 +142,8 @@ struct script script_find(const struct interpreter *in, struct slice args)
 		else if (in->suffix_needed && !suffix_of(in->suffixes, arg).n)
 			return out;
 		else
-			return found(slice_eq(arg, SLICE("-")) ? SCRIPT_NONE : SCRIPT_FILE, arg, rest);
+			return found(slice_eq(arg, SLICE("-")) ? SCRIPT_NONE : SCRIPT_FILE, arg,
+				     rest);
 	}
 	return out;
 }

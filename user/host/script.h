@@ -6,8 +6,9 @@
 #include "base/slice.h"
 
 /*
- * A row describes one interpreter's command line. Words are separated by single spaces. "Letters" are short options that
- * may be clustered (-Bm) and carry their value attached or in the next argument.
+ * A row describes one interpreter's command line. Words are separated by single spaces. "Letters"
+ * are short options that may be clustered (-Bm) and carry their value attached or in the next
+ * argument.
  */
 struct interpreter {
 	const char *exe;      /* base name of the executable, a version may follow */

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/text.h"
 
-/* Length of the UTF-8 character at s, 0 if there is none (RFC 3629: shortest form, no surrogates, up to U+10FFFF). */
+/* Length of the UTF-8 character at s, 0 if there is none (RFC 3629: shortest form, no surrogates,
+ * up to U+10FFFF). */
 static size_t utf8_length(struct slice s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+	size_t n = p[0] < 0x80	 ? 1
+		   : p[0] < 0xc2 ? 0
+		   : p[0] < 0xe0 ? 2
+		   : p[0] < 0xf0 ? 3
+		   : p[0] < 0xf5 ? 4
+				 : 0;
 
 	if (!n || n > s.n)
 		return 0;

@@ -8,8 +8,8 @@
 #define TEXT_MAX 1024 /* bytes of an attribute's value */
 
 /*
- * Writes at most `max` (and at most s.n) bytes to `to`; what is not UTF-8 or is a control character becomes '?'. Never cuts
- * inside a character. Returns the bytes written.
+ * Writes at most `max` (and at most s.n) bytes to `to`; what is not UTF-8 or is a control character
+ * becomes '?'. Never cuts inside a character. Returns the bytes written.
  */
 size_t text_clean(char *to, size_t max, struct slice s);
 

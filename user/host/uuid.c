@@ -37,8 +37,8 @@ static void sha1_block(uint32_t h[5], const uint8_t *p)
 
 static void sha1(uint8_t out[20], const uint8_t *p, size_t n)
 {
-	uint32_t h[5] = { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0 };
-	uint8_t tail[128] = { 0 };
+	uint32_t h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
+	uint8_t tail[128] = {0};
 	size_t rest = n % 64, end = rest < 56 ? 64 : 128;
 
 	for (size_t i = 0; i + 64 <= n; i += 64)
@@ -55,7 +55,7 @@ static void sha1(uint8_t out[20], const uint8_t *p, size_t n)
 
 void uuid_v5(char *to, const uint8_t name_space[16], struct slice name)
 {
-	static const uint8_t groups[] = { 4, 2, 2, 2, 6 };
+	static const uint8_t groups[] = {4, 2, 2, 2, 6};
 	uint8_t text[16 + 1024], hash[20];
 	const uint8_t *from = hash;
 

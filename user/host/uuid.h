@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Name-based UUIDs (RFC 9562 §5.5, version 5): the same name gives the same id on every run. Not for secrets. */
+/* Name-based UUIDs (RFC 9562 §5.5, version 5): the same name gives the same id on every run. Not
+ * for secrets. */
 #ifndef SPANDREL_HOST_UUID_H
 #define SPANDREL_HOST_UUID_H
 
