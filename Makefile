@@ -4,7 +4,8 @@
 CC ?= cc
 CLANG ?= clang
 BPFTOOL ?= $(shell tests/tools/find-bpftool 2>/dev/null || echo bpftool)
-PROTOC_C ?= protoc-c
+# newer protoc-c says that it is deprecated; both take the same options
+PROTOC_C ?= $(shell command -v protoc || echo protoc-c)
 PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
 ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')

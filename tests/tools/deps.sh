@@ -4,7 +4,7 @@
 # Debian 12 and 13, Ubuntu 24.04; as root, or with sudo. Does nothing when all of it is there.
 set -eu
 
-build="gcc libc6-dev make pkg-config clang libbpf-dev libelf-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler libcurl4-openssl-dev"
+build="gcc libc6-dev make pkg-config clang libbpf-dev libelf-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libcurl4-openssl-dev"
 tests="python3 nginx-light gunicorn wrk nghttp2-client curl socat jq procps iproute2 openssl xz-utils ca-certificates"
 here=$(dirname "$0")
 
