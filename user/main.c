@@ -33,7 +33,7 @@ static int check_words(const struct config *c, char *error, size_t size)
 	struct select s = { .all = c->select.all };
 	int r = config_check_lists(c, error, size);
 
-	if (r)
+	if (r || !config_selects(c)) /* config_load() said where none is needed */
 		return r;
 	config_select(c, &s);
 	return select_check(&s, error, size);
