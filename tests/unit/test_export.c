@@ -85,10 +85,10 @@ static void test_export__file_gets_every_span_once_a_turn(void)
 	push(e, 0, 25);
 	CHECK(count_in(slurp(c.file, &n), "traceId") == 20); /* two full batches went at once */
 	CHECK(!export_idle(e));
-	export_tick(e, 1);
+	fake_turn(e, 1);
 	CHECK(count_in(slurp(c.file, &n), "traceId") == 25);
 	CHECK(export_idle(e));
-	export_tick(e, 2); /* nothing to send: no empty line */
+	fake_turn(e, 2); /* nothing to send: no empty line */
 	CHECK_INT(count_in(slurp(c.file, &n), "\n"), 3);
 	CHECK(lines_whole(slurp(c.file, &n)));
 	push(e, 25, 1);
@@ -133,7 +133,7 @@ static void test_export__a_torn_last_line_is_ended_first(void)
 	fclose(f);
 	REQUIRE(!export_new(&e, &c, NULL));
 	push(e, 0, 1);
-	export_tick(e, 1);
+	fake_turn(e, 1);
 	push(e, 1, 1);
 	export_flush(e, 1);
 	export_free(e);
@@ -239,14 +239,14 @@ static void test_export__a_full_pipe_waits_without_blocking(void)
 	REQUIRE(!export_new(&e, &c, NULL));
 	push(e, 0, 300);
 	for (int i = 0; i < 20; i++)
-		export_tick(e, 1);
+		fake_turn(e, 1);
 	CHECK(stats[STAT_drop_queue] > 0); /* 300 spans are more than a pipe and a queue of 100 hold */
 	CHECK(stats[STAT_spans_exported] > 0);
 	CHECK(!export_idle(e));
 	CHECK_INT(stats[STAT_spans_exported] + stats[STAT_drop_queue] + 100, 300);
 	for (int i = 0; i < 1000 && !export_idle(e); i++) {
 		n += drain(fd, got + n, sizeof(got) - n - 1);
-		export_tick(e, 2);
+		fake_turn(e, 2);
 	}
 	n += drain(fd, got + n, sizeof(got) - n - 1);
 	got[n] = 0;
@@ -278,7 +278,7 @@ static void test_export__a_fifo_whose_reader_comes_and_goes(void)
 	push(e, 20, 80); /* may fill the pipe: the last line is then half in it */
 	close(fd);
 	push(e, 100, 10);
-	export_tick(e, 1);
+	fake_turn(e, 1);
 	CHECK(export_idle(e));
 	fd = open(c.file, O_RDONLY | O_NONBLOCK);
 	push(e, 110, 10);
@@ -310,7 +310,7 @@ static void turn(struct export *e, CURLM *multi, uint64_t now)
 
 	curl_multi_poll(multi, NULL, 0, 5, NULL);
 	curl_multi_perform(multi, &running);
-	export_tick(e, now);
+	fake_turn(e, now);
 }
 
 #define NOBODY "http://127.0.0.1:1/v1/traces" /* nothing listens there */
@@ -348,7 +348,7 @@ static void test_export__one_that_delivers_is_enough(void)
 	c.file = path_of("beside");
 	REQUIRE(!export_new(&e, &c, multi));
 	push(e, 0, 350); /* more than the queue of the one that fails */
-	export_tick(e, 10 * MS);
+	fake_turn(e, 10 * MS);
 	CHECK_INT(stats[STAT_spans_exported], 350);
 	CHECK_INT(spans_alive, 100);
 	for (int i = 0; i < 10; i++)
@@ -370,7 +370,7 @@ static void test_export__the_first_reason_counts(void)
 	c.file = "/dev/full";
 	REQUIRE(!export_new(&e, &c, multi));
 	push(e, 0, 50);
-	export_tick(e, 1);
+	fake_turn(e, 1);
 	CHECK_INT(spans_alive, 50);
 	CHECK_INT(all_drops(), 0); /* not decided while one may still deliver */
 	export_free(e);
@@ -403,7 +403,7 @@ static char *console(struct span *s, bool terminal)
 	c.console = true;
 	if (!export_new(&e, &c, NULL)) {
 		export_push(e, s, 0);
-		export_tick(e, 1);
+		fake_turn(e, 1);
 		n = drain(fds[0], text, sizeof(text) - 1);
 		export_free(e);
 	}
@@ -512,10 +512,10 @@ static void test_console__a_closed_pipe_is_counted(void)
 	c.file = "/dev/null";
 	CHECK(!export_new(&e, &c, NULL));
 	push(e, 0, 5);
-	export_tick(e, 1);
+	fake_turn(e, 1);
 	close(fds[0]);
 	push(e, 5, 5);
-	export_tick(e, 2);
+	fake_turn(e, 2);
 	export_free(e);
 	dup2(saved, 1);
 	close(saved);

@@ -115,7 +115,7 @@ static void turns(struct bench *b, const uint64_t *counter, uint64_t want)
 	for (int i = 0; i < 2000 && !export_idle(b->e) && (!counter || *counter < want); i++) {
 		curl_multi_poll(b->multi, NULL, 0, 5, NULL);
 		curl_multi_perform(b->multi, &running);
-		export_tick(b->e, b->now);
+		fake_turn(b->e, b->now);
 	}
 }
 
@@ -126,7 +126,7 @@ static void settle(struct bench *b)
 
 	for (int i = 0; i < 2000; i++) {
 		curl_multi_perform(b->multi, &running);
-		export_tick(b->e, b->now);
+		fake_turn(b->e, b->now);
 		if (!running)
 			return;
 		curl_multi_poll(b->multi, NULL, 0, 5, NULL);
@@ -139,7 +139,7 @@ static void run(struct bench *b, unsigned limit)
 	int running;
 
 	for (unsigned i = 0; i < limit && !export_idle(b->e); i++) {
-		export_tick(b->e, b->now);
+		fake_turn(b->e, b->now);
 		curl_multi_perform(b->multi, &running);
 		if (running)
 			curl_multi_poll(b->multi, NULL, 0, 5, NULL);
@@ -176,10 +176,10 @@ static void test_http__batches_by_size_and_age(void)
 	turns(&b, &stats[STAT_spans_exported], 20);
 	CHECK_INT(stats[STAT_spans_exported], 20);
 	b.now += 2 * S - 1;
-	export_tick(b.e, b.now);
+	fake_turn(b.e, b.now);
 	CHECK_INT(stats[STAT_batches_sent], 2);
 	b.now += 1;
-	export_tick(b.e, b.now);
+	fake_turn(b.e, b.now);
 	turns(&b, NULL, 0);
 	CHECK(export_idle(b.e));
 	end(&b);
@@ -338,7 +338,7 @@ static void test_http__the_back_off_grows_and_has_a_cap(void)
 			curl_multi_poll(b.multi, NULL, 0, 5, NULL);
 			continue;
 		}
-		export_tick(b.e, b.now);
+		fake_turn(b.e, b.now);
 		if (stats[STAT_batches_retried] > tries) {
 			step = b.now - last;
 			if (tries == 0)
@@ -400,7 +400,7 @@ static void test_http__at_most_four_at_a_time(void)
 		curl_multi_perform(b.multi, &running);
 		most = MAX(most, running);
 		curl_multi_poll(b.multi, NULL, 0, 5, NULL);
-		export_tick(b.e, b.now);
+		fake_turn(b.e, b.now);
 	}
 	end(&b);
 	CHECK(most > 1 && most <= 4);
@@ -434,7 +434,7 @@ static void test_http__closing_with_requests_under_way(void)
 
 		curl_multi_poll(b.multi, NULL, 0, 5, NULL);
 		curl_multi_perform(b.multi, &running);
-		export_tick(b.e, b.now);
+		fake_turn(b.e, b.now);
 	}
 	end(&b);
 	CHECK_INT(stats[STAT_drop_unsent], 95);
