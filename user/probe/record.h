@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * --record and --replay. A file is a struct record_header, then event records as include/event.h has them, each padded to
- * 8 bytes and followed by nothing; little-endian. Every 64 KiB or second, and at the end, a checksum record closes a block:
- * a damaged or cut tail is reported and the whole blocks before it are used. Created 0600. Holds what the tracer saw, no more.
+ * 8 bytes with zeros; little-endian. Every 64 KiB or second, and at the end, a checksum record closes a block: a damaged or
+ * cut tail is reported and the whole blocks before it are used. Created 0600. Holds what the tracer saw, no more.
  */
 #ifndef SPANDREL_PROBE_RECORD_H
 #define SPANDREL_PROBE_RECORD_H
@@ -13,12 +13,21 @@
 
 #define RECORD_MAGIC "SPANDREC"
 #define RECORD_VERSION 1
+#define RECORD_BLOCK (64 * 1024)    /* bytes of records under one checksum, if no record is larger */
+#define RECORD_MAX (1024 * 1024)    /* bytes of one record; larger ones are not kept */
+#define RECORD_SUM 0x5355	    /* ev_head.type of a struct record_sum; outside enum ev_type */
 
 struct record_header {
 	char magic[8];
 	uint32_t version;
 	uint32_t reserved;
 	uint64_t seed[2]; /* of span ids: a replay gives the same ones */
+};
+
+struct record_sum { /* closes a block */
+	struct ev_head h;
+	uint32_t bytes; /* of the block before this record */
+	uint32_t crc;	/* CRC-32 (zlib) of them */
 };
 
 struct recorder;
