@@ -58,7 +58,7 @@ static size_t block_length(const char *p, size_t n)
 		if (ev->len < sizeof(*ev) || ev->len > RECORD_MAX || padded(ev->len) > n - at)
 			return 0;
 		if (ev->type == RECORD_SUM) {
-			bool sound = ev->len == sizeof(*sum) && sum->bytes == at &&
+			bool sound = ev->len == sizeof(*sum) && !ev->flags && !ev->time && sum->bytes == at &&
 				     sum->crc == crc32(0, (const Bytef *)p, (uInt)at);
 
 			return sound ? at + sizeof(*sum) : 0;
