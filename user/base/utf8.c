@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/utf8.h"
 
-/* Length of the valid sequence at the front, 0 if there is none. */
-static size_t sequence(const unsigned char *p, size_t n)
+size_t utf8_sequence(const char *text, size_t n)
 {
+	const unsigned char *p = (const unsigned char *)text;
 	unsigned char low = 0x80, high = 0xbf;
 	size_t want;
 
@@ -47,7 +47,7 @@ static size_t ascii(const char *p, size_t n)
 bool utf8_valid(struct slice s)
 {
 	for (size_t i = ascii(s.p, s.n), step; i < s.n; i += step) {
-		step = sequence((const unsigned char *)s.p + i, s.n - i);
+		step = utf8_sequence(s.p + i, s.n - i);
 		if (!step)
 			return false;
 	}
@@ -59,7 +59,7 @@ size_t utf8_clean(char *to, struct slice s)
 	size_t n = 0, step;
 
 	for (size_t i = 0; i < s.n; i += step) {
-		size_t valid = sequence((const unsigned char *)s.p + i, s.n - i);
+		size_t valid = utf8_sequence(s.p + i, s.n - i);
 
 		step = valid ? valid : 1;
 		if (to)
@@ -78,5 +78,5 @@ struct slice utf8_cut(struct slice s, size_t max)
 	for (int back = 0; back < 3 && n && ((unsigned char)s.p[n] & 0xc0) == 0x80; back++)
 		n--;
 	/* bytes that are no sequence anyway are cut where the limit is */
-	return slice_to(s, n < max && sequence((const unsigned char *)s.p + n, s.n - n) ? n : max);
+	return slice_to(s, n < max && utf8_sequence(s.p + n, s.n - n) ? n : max);
 }

@@ -5,6 +5,8 @@
 
 #include "base/slice.h"
 
+/* Bytes of the valid sequence at the front, 1 … 4; 0 if there is none. n ≥ 1. */
+size_t utf8_sequence(const char *text, size_t n);
 bool utf8_valid(struct slice s);
 /* Copies, each byte that is not part of a valid sequence as U+FFFD; returns the length. to NULL: only the length. */
 size_t utf8_clean(char *to, struct slice s);

@@ -8,7 +8,7 @@
 
 #include "base/hex.h"
 #include "base/scope.h"
-#include "export/utf8.h"
+#include "base/utf8.h"
 
 void json_begin(struct json *j, struct buf *out)
 {
@@ -82,7 +82,7 @@ static char *put_escape(char *to, unsigned char c)
 static char *put_char(char *to, const char *s, size_t n, size_t *len)
 {
 	unsigned char c = (unsigned char)*s;
-	unsigned wide;
+	size_t wide;
 
 	*len = 1;
 	if (c < 0x20 || c == 0x7f || c == '"' || c == '\\')
@@ -91,9 +91,9 @@ static char *put_char(char *to, const char *s, size_t n, size_t *len)
 		*to = (char)c;
 		return to + 1;
 	}
-	wide = utf8_length(s, n);
+	wide = utf8_sequence(s, n);
 	if (!wide) {
-		memcpy(to, UTF8_REPLACEMENT, 3);
+		memcpy(to, "\xef\xbf\xbd", 3);
 		return to + 3;
 	}
 	memcpy(to, s, wide);

@@ -4,9 +4,9 @@
 
 #include "base/buf.h"
 #include "base/scope.h"
+#include "base/utf8.h"
 #include "export/export.h"
 #include "export/group.h"
-#include "export/utf8.h"
 #include "host/process.h"
 #include "otlp.pb-c.h"
 
@@ -15,38 +15,19 @@ static ProtobufCBinaryData bytes_of(const void *p, size_t n)
 	return (ProtobufCBinaryData){ .len = n, .data = (uint8_t *)p };
 }
 
-/* A copy with each bad byte replaced. */
-static int clean(struct arena *a, struct slice s, ProtobufCBinaryData *out)
-{
-	size_t n = 0;
-	char *to;
-
-	if (s.n > SIZE_MAX / 3)
-		return -ENOMEM;
-	to = arena_alloc(a, 3 * s.n);
-	if (!to)
-		return -ENOMEM;
-	while (s.n) {
-		size_t good = utf8_valid(s);
-
-		memcpy(to + n, s.p, good);
-		n += good;
-		s = slice_from(s, good);
-		if (!s.n)
-			break;
-		memcpy(to + n, UTF8_REPLACEMENT, 3);
-		n += 3;
-		s = slice_from(s, 1);
-	}
-	*out = bytes_of(to, n);
-	return 0;
-}
-
+/* One bad byte would make a receiver refuse the whole batch. */
 static int text(struct arena *a, struct slice s, ProtobufCBinaryData *out)
 {
-	if (utf8_valid(s) != s.n)
-		return clean(a, s, out);
-	*out = bytes_of(s.p, s.n);
+	char *to;
+
+	if (utf8_valid(s)) {
+		*out = bytes_of(s.p, s.n);
+		return 0;
+	}
+	to = arena_alloc(a, utf8_clean(NULL, s));
+	if (!to)
+		return -ENOMEM;
+	*out = bytes_of(to, utf8_clean(to, s));
 	return 0;
 }
 

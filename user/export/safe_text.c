@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/safe_text.h"
 
-#include "export/utf8.h"
+#include "base/utf8.h"
 
-static uint32_t decode(const char *p, unsigned len)
+static uint32_t decode(const char *p, size_t len)
 {
 	static const uint8_t lead[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
 	uint32_t c = (unsigned char)p[0] & lead[len];
 
-	for (unsigned i = 1; i < len; i++)
+	for (size_t i = 1; i < len; i++)
 		c = c << 6 | ((unsigned char)p[i] & 0x3f);
 	return c;
 }
@@ -23,7 +23,7 @@ static bool deceives(uint32_t c)
 /* One character. Returns its bytes in the text, adds to *width. */
 static size_t put_one(struct buf *out, struct slice s, size_t *width)
 {
-	unsigned len = utf8_length(s.p, s.n);
+	size_t len = utf8_sequence(s.p, s.n);
 	uint32_t c = len ? decode(s.p, len) : (unsigned char)s.p[0];
 	size_t before = out->n;
 
