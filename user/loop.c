@@ -41,12 +41,6 @@ struct loop {
 
 static void feed(void *arg, const struct ev_head *ev)
 {
-	stat_inc(records);
-	pipeline_event(arg, ev);
-}
-
-static void feed_own(void *arg, const struct ev_head *ev)
-{
 	pipeline_event(arg, ev);
 }
 
@@ -92,7 +86,7 @@ static void tick(struct loop *l, uint64_t now)
 	if (now >= l->next_clock || was_suspended(l))
 		clock_event(l, now);
 	if (now >= l->next_sweep) {
-		probe_sweep(l->probe, feed_own, l->pipeline);
+		probe_sweep(l->probe, feed, l->pipeline);
 		l->next_sweep = now + SWEEP_NS;
 	}
 	pipeline_event(l->pipeline, &ev.h);
@@ -292,7 +286,8 @@ static void replay_event(void *arg, const struct ev_head *ev)
 
 	if (r->error)
 		return;
-	feed(r->loop.pipeline, ev);
+	stat_inc(records);
+	pipeline_event(r->loop.pipeline, ev);
 	if (ev->type == EV_TICK) {
 		int running;
 
