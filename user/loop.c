@@ -126,6 +126,7 @@ static int signals_open(void)
 	int fd;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of write() */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -162,10 +163,12 @@ static void wait_for(struct loop *l, bool ring, uint64_t ms)
 
 static void turn(struct loop *l)
 {
-	int n = probe_read(l->probe, feed, l->pipeline, READ_MAX);
+	int n = probe_read(l->probe, feed, l->pipeline, READ_MAX), running;
 	uint64_t now = clock_boot();
 
-	if (n < READ_MAX) /* the ring is empty: everything before now was seen */
+	if (n >= READ_MAX) /* no time to wait, but transfers must go on or the queue fills */
+		curl_multi_perform(l->multi, &running);
+	else /* the ring is empty: everything before now was seen */
 		tick(l, now);
 	pipeline_turn(l->pipeline, now);
 	signals_read(l);
@@ -270,6 +273,7 @@ struct replay {
 	struct loop loop;
 	uint64_t seed[2];
 	int error;
+	bool hurry; /* an exporter that does not get on has been waited for */
 };
 
 static void replay_start(void *arg)
@@ -278,6 +282,20 @@ static void replay_start(void *arg)
 
 	r->error = pipeline_new(&r->loop.pipeline, r->loop.config, &(struct pipeline_live){ NULL, NULL }, r->seed,
 				r->loop.multi);
+}
+
+/* A recording comes faster than a back end takes spans. One that takes none is waited for once. */
+static void let_exporters_catch_up(struct replay *r)
+{
+	struct loop *l = &r->loop;
+	uint64_t end = clock_boot() + DRAIN_NS;
+
+	while (pipeline_crowded(l->pipeline) && !r->hurry) {
+		wait_for(l, false, 50);
+		pipeline_turn(l->pipeline, clock_boot());
+		signals_read(l);
+		r->hurry = l->stop || clock_boot() > end;
+	}
 }
 
 static void replay_event(void *arg, const struct ev_head *ev)
@@ -294,6 +312,8 @@ static void replay_event(void *arg, const struct ev_head *ev)
 		curl_multi_perform(r->loop.multi, &running);
 		pipeline_turn(r->loop.pipeline, clock_boot());
 	}
+	if (!r->hurry && pipeline_crowded(r->loop.pipeline))
+		let_exporters_catch_up(r);
 }
 
 int loop_replay(const struct config *config, CURLM *multi)

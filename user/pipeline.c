@@ -356,6 +356,11 @@ bool pipeline_idle(const struct pipeline *p)
 	return export_idle(p->export);
 }
 
+bool pipeline_crowded(const struct pipeline *p)
+{
+	return export_crowded(p->export);
+}
+
 void pipeline_free(struct pipeline *p)
 {
 	if (!p)

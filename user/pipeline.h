@@ -33,6 +33,7 @@ void pipeline_sampling(struct pipeline *p, double ratio); /* SIGHUP */
 /* No more events: decides and hands out everything. Then call pipeline_turn() until pipeline_idle(). */
 void pipeline_finish(struct pipeline *p, uint64_t now);
 bool pipeline_idle(const struct pipeline *p);
+bool pipeline_crowded(const struct pipeline *p); /* exporters are behind: a replay waits for them */
 void pipeline_free(struct pipeline *p);
 
 #endif

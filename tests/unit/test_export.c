@@ -323,7 +323,10 @@ static void test_export__the_queue_bounds_what_is_not_acknowledged(void)
 
 	c.otlp_url = NOBODY;
 	REQUIRE(!export_new(&e, &c, multi));
-	push(e, 0, 1000);
+	push(e, 0, 50);
+	CHECK(!export_crowded(e));
+	push(e, 50, 950);
+	CHECK(export_crowded(e));
 	CHECK_INT(stats[STAT_drop_queue], 900);
 	CHECK_INT(spans_alive, 100);
 	for (int i = 0; i < 20; i++)

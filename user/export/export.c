@@ -174,6 +174,14 @@ bool export_idle(const struct export *e)
 	return true;
 }
 
+bool export_crowded(const struct export *e)
+{
+	for (uint32_t i = 0; i < e->n; i++)
+		if (e->outlets[i].held > e->queue_size / 2)
+			return true;
+	return false;
+}
+
 void export_free(struct export *e)
 {
 	if (!e)

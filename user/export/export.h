@@ -41,6 +41,7 @@ void export_tick(struct export *e, uint64_t now);
 void export_turn(struct export *e, uint64_t now);
 void export_flush(struct export *e, uint64_t now); /* no more spans come: send what is open, do not wait for a back-off */
 bool export_idle(const struct export *e);	   /* everything delivered or dropped */
+bool export_crowded(const struct export *e);	   /* a queue is more than half full: who can wait, should */
 void export_free(struct export *e);		   /* what is left is drop_unsent; NULL is fine */
 
 /* ---- for exporters ---------------------------------------------------------------------------- */
