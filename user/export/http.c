@@ -25,6 +25,7 @@
 #define RETRY_FIRST (1 * NS_PER_S)
 #define RETRY_CAP (10 * NS_PER_S)
 #define GIVE_UP (300 * NS_PER_S) /* age of a batch; also the longest Retry-After that is worth waiting for */
+#define GZIP_SLACK (64 * 1024) /* what deflate may add to bytes that do not shrink */
 #define TREE_MAX (32 * 1024 * 1024)
 #define SAY_EVERY (60 * NS_PER_S)
 #define MESSAGE_MAX 200
@@ -350,7 +351,7 @@ static int http_open(struct exporter **out, struct outlet *o, const struct expor
 	post = http_options_post(&x->opt, c);
 	for (int i = 0; i < SLOTS; i++) {
 		x->slots[i].x = x;
-		buf_init(&x->slots[i].body, OTLP_REQUEST_MAX);
+		buf_init(&x->slots[i].body, OTLP_REQUEST_MAX + (x->opt.gzip ? GZIP_SLACK : 0));
 		r = post_new(&x->slots[i].post, multi, &post, on_answer, &x->slots[i]);
 		if (r)
 			return log_ret(r, "cannot export to %s: %s", x->opt.name, strerror(-r));
