@@ -14,7 +14,6 @@ struct cause {
 	struct cause_sink out;
 	uint64_t now;
 	struct list ready;   /* hold.turn: to be placed before the call returns */
-	struct list grace;   /* hold.turn: ended, the other end is awaited; first to expire first */
 	struct list waiting; /* hold.waiting: all that have ended; oldest first */
 	uint32_t n_waiting;
 	struct owners owners;
@@ -30,7 +29,6 @@ struct cause *cause_new(const struct cause_config *config, const struct cause_si
 	c->config = *config;
 	c->out = *out;
 	list_init(&c->ready);
-	list_init(&c->grace);
 	list_init(&c->waiting);
 	if (peers_init(&c->peers, &c->ready)) {
 		free(c);
@@ -59,11 +57,6 @@ static void note_time(struct cause *c, uint64_t t)
 		c->now = t;
 }
 
-static uint64_t after(uint64_t now, uint64_t delay)
-{
-	return now > UINT64_MAX - delay ? UINT64_MAX : now + delay;
-}
-
 /* ---- placing ---------------------------------------------------------------------------------- */
 
 static void place(struct cause *c, struct node *n)
@@ -87,17 +80,10 @@ static void settle(struct cause *c)
 		place(c, list_entry(at, struct node, hold.turn));
 }
 
-static void end_grace(struct node *n)
-{
-	if (n->hold.in_grace)
-		list_del(&n->hold.turn);
-	n->hold.in_grace = false;
-}
-
 /* Places it with what is known. */
 static void force(struct cause *c, struct node *n, enum stat_id reason)
 {
-	end_grace(n);
+	peer_give_up(&c->peers, n);
 	node_refuse(n, reason, &c->ready);
 	node_wake(n, &c->ready);
 	settle(c);
@@ -107,20 +93,6 @@ static void keep_limit(struct cause *c)
 {
 	while (c->n_waiting > c->config.max_waiting)
 		force(c, list_entry(c->waiting.next, struct node, hold.waiting), STAT_links_memory);
-}
-
-static void expire_grace(struct cause *c, uint64_t now)
-{
-	while (!list_empty(&c->grace)) {
-		struct node *n = list_entry(c->grace.next, struct node, hold.turn);
-
-		if (n->hold.grace_end > now)
-			break;
-		end_grace(n);
-		peer_missed(&c->peers, n);
-		node_wake(n, &c->ready);
-	}
-	settle(c);
 }
 
 /* No memory for a node: nothing but its own headers is known. */
@@ -184,14 +156,11 @@ static void check_call(struct cause *c, struct node *n)
 static void hold(struct cause *c, struct node *n)
 {
 	n->hold.ended = true;
-	n->hold.deadline = after(c->now, c->config.link_timeout);
+	if (__builtin_add_overflow(c->now, c->config.link_timeout, &n->hold.deadline))
+		n->hold.deadline = UINT64_MAX;
 	list_push(&c->waiting, &n->hold.waiting);
 	c->n_waiting++;
-	if (peer_awaited(&c->peers, n)) {
-		n->hold.in_grace = true;
-		n->hold.grace_end = after(c->now, PEER_GRACE);
-		list_push(&c->grace, &n->hold.turn);
-	}
+	peer_await(&c->peers, n, c->now);
 	node_wake(n, &c->ready);
 }
 
@@ -238,7 +207,8 @@ void cause_exit(struct cause *c, uint32_t pid)
 void cause_tick(struct cause *c, uint64_t now)
 {
 	note_time(c, now);
-	expire_grace(c, c->now);
+	peer_expire(&c->peers, c->now);
+	settle(c);
 	while (!list_empty(&c->waiting)) {
 		struct node *n = list_entry(c->waiting.next, struct node, hold.waiting);
 
@@ -250,7 +220,8 @@ void cause_tick(struct cause *c, uint64_t now)
 
 void cause_flush(struct cause *c)
 {
-	expire_grace(c, UINT64_MAX);
+	peer_expire(&c->peers, UINT64_MAX);
+	settle(c);
 	while (!list_empty(&c->waiting))
 		force(c, list_entry(c->waiting.next, struct node, hold.waiting), STAT_links_abandoned);
 }

@@ -57,7 +57,7 @@ struct meeting { /* with the other end of the connection */
 };
 
 struct holding { /* between end and placement */
-	struct list turn;    /* in `grace`, or in `ready` */
+	struct list turn;    /* of those in grace (peer.h), or of those that are ready */
 	struct list waiting; /* all that have ended */
 	uint64_t deadline, grace_end;
 	bool ended, in_grace;

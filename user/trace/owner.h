@@ -17,6 +17,28 @@
 #define OWNERS_MAX 16384
 #define LOOPS_MAX 256 /* contexts of one process that are event loops, before all of them are taken for such */
 
+struct process {
+	uint32_t pid;
+	uint32_t n_owners, n_loops;
+	bool loops; /* all its contexts */
+	bool exited;
+	struct list owners; /* struct owner.sibling */
+	struct list open;   /* own.open: inbound exchanges */
+};
+
+/* A context. */
+struct owner {
+	uint32_t pid;
+	bool loop;
+	uint32_t n_active; /* of `owned`, those at the front; the rest was released */
+	uint64_t ctx;
+	uint64_t last_from, last_to; /* when it owned the one before */
+	struct process *process;
+	struct list owned;   /* own.owned; the active ones are of one connection */
+	struct list sibling;
+	struct list idle;
+};
+
 struct owners {
 	struct table contexts; /* (pid, ctx) → struct owner */
 	struct table processes; /* pid → struct process */
@@ -37,5 +59,27 @@ void owner_forget(struct owners *o, struct node *n);
 void owner_adopt(struct owners *o, struct node *client, bool thread);
 
 void owner_exit(struct owners *o, uint32_t pid);
+
+/* ---- inside: owner_table.c -------------------------------------------------------------------- */
+
+struct process *process_get(struct owners *o, uint32_t pid); /* made if needed; NULL without room */
+void process_put(struct owners *o, struct process *p);	     /* forgets it if it says nothing any more */
+struct owner *owner_find(const struct owners *o, uint32_t pid, uint64_t ctx);
+struct owner *owner_new(struct owners *o, struct process *p, uint64_t ctx); /* NULL without room, and where all are loops */
+void owner_free(struct owners *o, struct owner *w);			     /* it owns nothing */
+void owner_rest(struct owners *o, struct owner *w);			     /* it may own nothing now */
+
+/* ---- inside: owner_check.c -------------------------------------------------------------------- */
+
+void owner_disown(struct node *n);
+/* May w own this exchange, too? If not, w is marked and may be gone. */
+bool owner_check_begin(struct owners *o, struct owner *w, const struct exchange *x);
+/* Marks what the response contradicts. */
+void owner_check_end(struct owners *o, struct node *n);
+
+static inline struct node *owner_active(const struct owner *w)
+{
+	return w->n_active ? list_entry(w->owned.next, struct node, own.owned) : NULL;
+}
 
 #endif

@@ -13,6 +13,8 @@ int peers_init(struct peers *p, struct list *ready)
 	if (!p->memory)
 		return -ENOMEM;
 	table_init(&p->ends, SIZE_MAX / 2);
+	table_init(&p->awaiting, SIZE_MAX / 2);
+	list_init(&p->grace);
 	p->ready = ready;
 	return 0;
 }
@@ -21,6 +23,7 @@ void peers_fini(struct peers *p)
 {
 	free(p->memory);
 	table_fini(&p->ends);
+	table_fini(&p->awaiting);
 }
 
 /* ---- keys ------------------------------------------------------------------------------------- */
@@ -40,6 +43,11 @@ static uint64_t mix_endpoint(uint64_t key, const struct endpoint *e)
 	return table_mix(table_mix(key, part[0]), part[1] ^ (uint64_t)e->port << 16);
 }
 
+static uint64_t endpoint_key(const struct conn_info *c, const struct endpoint *e)
+{
+	return mix_endpoint(is_loopback(e->addr) ? c->netns : 0, e);
+}
+
 /* The same at both ends of a connection. */
 static uint64_t tuple_key(const struct call *call)
 {
@@ -49,7 +57,7 @@ static uint64_t tuple_key(const struct call *call)
 
 	if (c->family == FAM_UNIX)
 		return call->server ? table_mix(c->peer_key, c->self_key) : table_mix(c->self_key, c->peer_key);
-	return mix_endpoint(mix_endpoint(is_loopback(c->remote.addr) ? c->netns : 0, client), server);
+	return mix_endpoint(endpoint_key(c, client), server);
 }
 
 static bool can_meet(const struct exchange *x)
@@ -108,6 +116,84 @@ static void unlearn(struct peers *p, uint64_t key, enum fact fact)
 		*slot(p, key) = 0;
 }
 
+/* ---- waiting ---------------------------------------------------------------------------------- */
+
+static bool is_likely(const struct conn_info *c)
+{
+	return c->family == FAM_UNIX || is_loopback(c->remote.addr) ||
+	       !memcmp(c->remote.addr, c->local.addr, sizeof(c->local.addr));
+}
+
+/* What is remembered of a wait in vain: clients of one host differ, its servers stay. */
+static uint64_t alone_key(const struct call *call)
+{
+	const struct conn_info *c = &call->conn;
+
+	return call->server || c->family == FAM_UNIX ? c->id : endpoint_key(c, &c->remote);
+}
+
+static bool is_awaited(const struct peers *p, const struct node *n)
+{
+	const struct call *call = &n->x->call;
+
+	if (!n->meet.indexed || n->meet.met || n->meet.conflict)
+		return false;
+	if (remembers(p, tuple_key(call), call->server ? FACT_CLIENT : FACT_SERVER))
+		return true;
+	return is_likely(&call->conn) && !remembers(p, alone_key(call), FACT_ALONE);
+}
+
+void peer_await(struct peers *p, struct node *n, uint64_t now)
+{
+	if (!is_awaited(p, n))
+		return;
+	n->hold.in_grace = true;
+	if (__builtin_add_overflow(now, PEER_GRACE, &n->hold.grace_end))
+		n->hold.grace_end = UINT64_MAX;
+	list_push(&p->grace, &n->hold.turn);
+	table_set(&p->awaiting, n->x->call.conn.id, n); /* without memory it waits its full time */
+}
+
+void peer_give_up(struct peers *p, struct node *n)
+{
+	if (!n->hold.in_grace)
+		return;
+	n->hold.in_grace = false;
+	list_del(&n->hold.turn);
+	if (table_get(&p->awaiting, n->x->call.conn.id) == n)
+		table_del(&p->awaiting, n->x->call.conn.id);
+}
+
+static void miss(struct peers *p, struct node *n)
+{
+	const struct call *call = &n->x->call;
+
+	unlearn(p, tuple_key(call), call->server ? FACT_CLIENT : FACT_SERVER);
+	remember(p, alone_key(call), FACT_ALONE);
+	peer_give_up(p, n);
+	node_wake(n, p->ready);
+}
+
+void peer_expire(struct peers *p, uint64_t now)
+{
+	while (!list_empty(&p->grace)) {
+		struct node *n = list_entry(p->grace.next, struct node, hold.turn);
+
+		if (n->hold.grace_end > now)
+			return;
+		miss(p, n);
+	}
+}
+
+/* A connection goes on: the exchange before it has waited long enough. */
+static void outdate(struct peers *p, const struct node *n)
+{
+	struct node *before = table_get(&p->awaiting, n->x->call.conn.id);
+
+	if (before && before->x->call.server == n->x->call.server)
+		miss(p, before);
+}
+
 /* ---- meeting ---------------------------------------------------------------------------------- */
 
 static void set_conflict(struct peers *p, struct node *n)
@@ -119,15 +205,6 @@ static void set_conflict(struct peers *p, struct node *n)
 		node_refuse(n, STAT_links_ambiguous, p->ready);
 	else if (!known && n->x->call.server)
 		stats[STAT_links_ambiguous] += !n->ctx.valid;
-}
-
-static void stop_waiting(struct peers *p, struct node *n)
-{
-	if (!n->hold.in_grace)
-		return;
-	n->hold.in_grace = false;
-	list_del(&n->hold.turn);
-	node_wake(n, p->ready);
 }
 
 /* The one other end, or NULL. More than one of a kind: a conflict for all of them. */
@@ -157,53 +234,33 @@ static struct node *find_other(struct peers *p, struct node *n)
 
 void peer_begin(struct peers *p, struct node *n)
 {
-	bool is_server = n->x->call.server;
+	const struct call *call = &n->x->call;
 	struct node *other;
 
+	outdate(p, n);
 	if (!can_meet(n->x))
 		return;
-	n->meet.key = tuple_key(&n->x->call);
-	remember(p, n->meet.key, is_server ? FACT_SERVER : FACT_CLIENT);
-	n->meet.key = table_mix(n->meet.key, n->x->call.conn.family == FAM_UNIX ? n->x->req_off : n->x->req_seq);
+	n->meet.key = tuple_key(call);
+	remember(p, n->meet.key, call->server ? FACT_SERVER : FACT_CLIENT);
+	if (call->server && call->conn.family != FAM_UNIX)
+		unlearn(p, endpoint_key(&call->conn, &call->conn.local), FACT_ALONE);
+	n->meet.key = table_mix(n->meet.key, call->conn.family == FAM_UNIX ? n->x->req_off : n->x->req_seq);
 	n->meet.indexed = index_add(&p->ends, n->meet.key, &n->meet.ring);
 	other = n->meet.indexed ? find_other(p, n) : NULL;
 	if (!other)
 		return;
 	n->meet.met = other->meet.met = true;
-	if (is_server)
+	if (call->server)
 		node_link(n, other, EDGE_CONNECTION);
 	else
 		node_link(other, n, EDGE_CONNECTION);
-	stop_waiting(p, other);
-}
-
-static bool is_likely(const struct conn_info *c)
-{
-	return c->family == FAM_UNIX || is_loopback(c->remote.addr) ||
-	       !memcmp(c->remote.addr, c->local.addr, sizeof(c->local.addr));
-}
-
-bool peer_awaited(const struct peers *p, const struct node *n)
-{
-	const struct call *call = &n->x->call;
-
-	if (!n->meet.indexed || n->meet.met || n->meet.conflict)
-		return false;
-	if (remembers(p, tuple_key(call), call->server ? FACT_CLIENT : FACT_SERVER))
-		return true;
-	return is_likely(&call->conn) && !remembers(p, call->conn.id, FACT_ALONE);
-}
-
-void peer_missed(struct peers *p, const struct node *n)
-{
-	const struct call *call = &n->x->call;
-
-	unlearn(p, tuple_key(call), call->server ? FACT_CLIENT : FACT_SERVER);
-	remember(p, call->conn.id, FACT_ALONE);
+	peer_give_up(p, other);
+	node_wake(other, p->ready);
 }
 
 void peer_forget(struct peers *p, struct node *n)
 {
+	peer_give_up(p, n);
 	if (n->meet.indexed)
 		index_del(&p->ends, n->meet.key, &n->meet.ring);
 	n->meet.indexed = false;

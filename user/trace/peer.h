@@ -5,7 +5,8 @@
  * both sockets crossed and the same offset. Exactly one end of each kind, or none.
  *
  * A send is seen when it returns, so the other end may be seen later: an exchange that has ended waits PEER_GRACE for it
- * where it is likely. A connection whose first exchange waited in vain does not wait again.
+ * where it is likely, but no longer than until the next request of its connection (whoever sends that one has
+ * returned from sending the first). Who waited in vain does not wait again: a server on that connection, a client of that address.
  */
 #ifndef SPANDREL_TRACE_PEER_H
 #define SPANDREL_TRACE_PEER_H
@@ -18,7 +19,9 @@
 
 struct peers {
 	struct table ends; /* request's first byte → ring of meet.ring */
-	uint64_t *memory;  /* keys of what was seen */
+	struct table awaiting; /* connection → the last node of it in `grace` */
+	struct list grace;     /* hold.turn; the first to expire first */
+	uint64_t *memory;      /* keys of what was seen */
 	struct list *ready;
 };
 
@@ -27,10 +30,12 @@ void peers_fini(struct peers *p);
 
 /* Links the server's end to the client's when both are here. */
 void peer_begin(struct peers *p, struct node *n);
-/* Is the other end likely to come yet? */
-bool peer_awaited(const struct peers *p, const struct node *n);
-/* It did not come. */
-void peer_missed(struct peers *p, const struct node *n);
+/* n has ended: waits for the other end if that is likely to come yet. */
+void peer_await(struct peers *p, struct node *n, uint64_t now);
+/* Ends the waits that are over. */
+void peer_expire(struct peers *p, uint64_t now);
+/* Ends this one, whatever comes. */
+void peer_give_up(struct peers *p, struct node *n);
 void peer_forget(struct peers *p, struct node *n);
 
 #endif
