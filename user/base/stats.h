@@ -47,6 +47,7 @@
 	X(drop_shutdown, "requests_dropped", "reason=\"shutdown\"", "requests still open when the tracer stopped") \
 	X(drop_out_of_step, "requests_dropped", "reason=\"out_of_step\"", "requests on a connection that lost its message boundaries") \
 	X(drop_gap, "requests_dropped", "reason=\"gap\"", "requests whose head has a hole")                     \
+	X(drop_incomplete, "requests_dropped", "reason=\"incomplete\"", "requests whose head had not ended when their connection did") \
 	X(drop_memory, "requests_dropped", "reason=\"memory\"", "requests beyond --memory-limit")                \
 	X(drop_pipeline, "requests_dropped", "reason=\"pipeline_limit\"", "requests beyond the open requests of one connection") \
 	X(drop_evicted, "requests_dropped", "reason=\"evicted\"", "requests open on a connection that was forgotten") \

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pairs requests with responses on one connection: in order when keys are 0, else by key. Emits exchanges to the sink. */
+/*
+ * The open exchanges of one connection: begun by requests, completed by the responses that carry their keys (the protocol's
+ * session decides which answers which), emitted to the sink. Every request becomes one exchange that ends, or one drop.
+ */
 #ifndef SPANDREL_CONN_PAIR_H
 #define SPANDREL_CONN_PAIR_H
 
@@ -26,17 +29,24 @@ struct pair_head { /* what is known of a head beside the message */
 	bool received; /* the message came in (else went out) */
 };
 
-/* Opens an exchange. Counts requests_seen, and a drop if it cannot. */
-void pair_request(struct pair *p, const struct proto_ops *proto, const struct message *m, const struct pair_head *h);
+/* Opens an exchange. Counts requests_seen, and a drop if it cannot: false. */
+bool pair_request(struct pair *p, const struct proto_ops *proto, const struct message *m, const struct pair_head *h);
 /* The answer's head. False: nobody waits for it. */
 bool pair_response(struct pair *p, const struct message *m, const struct pair_head *h);
 /* The last byte of a message; type is enum message_type. A response's end closes its exchange: CALL_ANSWERED. */
 void pair_end(struct pair *p, uint8_t type, uint64_t key, struct mark last);
-/* Bytes of the newest open message passed. */
-void pair_touch(struct pair *p, uint8_t type, struct mark last);
-/* Closes all, oldest first. With CALL_CUT an exchange whose response head was not seen is dropped as `drop` (enum stat). */
+/* Bytes of a message that is not complete have passed. */
+void pair_touch(struct pair *p, uint8_t type, uint64_t key, struct mark last);
+/* Closes one. With CALL_CUT an exchange whose response head was not seen is dropped as `drop` (enum stat). */
+void pair_close_one(struct pair *p, struct exchange *x, enum call_end why, uint64_t now, int drop);
+/* Closes all, oldest first. */
 void pair_close(struct pair *p, enum call_end why, uint64_t now, int drop);
 /* Drops all without spans, counted as `drop`. */
 void pair_abandon(struct pair *p, int drop);
+
+/* The open exchange of this key, the oldest one, the one opened after x; NULL if there is none. */
+struct exchange *pair_find(const struct pair *p, uint64_t key);
+struct exchange *pair_oldest(const struct pair *p);
+struct exchange *pair_next(const struct pair *p, const struct exchange *x);
 
 #endif

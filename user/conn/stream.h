@@ -12,8 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/arena.h"
-#include "base/buf.h"
+#include "base/slice.h"
 #include "conn/exchange.h"
 
 #define STREAM_BUFFER_MAX (80 * 1024) /* bytes kept that nobody could consume yet */
@@ -30,7 +29,7 @@ struct chunk {
 	struct mark mark;
 };
 
-struct stream; /* see stream.c; embedded by size in conn */
+struct stream;
 
 struct stream *stream_new(uint64_t start, size_t *memory_used, size_t memory_limit);
 void stream_free(struct stream *s); /* NULL is fine */
@@ -47,14 +46,22 @@ void stream_consume(struct stream *s, size_t n);
 /* Passes over n bytes from the front, captured or not (SKIP_TO_END: all that come). */
 void stream_skip(struct stream *s, uint64_t n);
 bool stream_skipping(const struct stream *s);  /* a skip is not satisfied yet */
-/* The next byte is known to be lost: length of the hole (> 0), else 0. stream_pass_hole() moves the front behind it. */
+uint64_t stream_skip_to(const struct stream *s); /* where the present or last skip ends */
+/* What stream_peek() gives (maybe nothing) ends at lost bytes: their number, else 0. */
 uint64_t stream_hole(const struct stream *s);
+/* Moves the front behind that hole: the bytes before it are gone as well. */
 void stream_pass_hole(struct stream *s);
+/* Chunks wait for a missing one that may still come. stream_tick(s, UINT64_MAX) ends that. */
+bool stream_waiting(const struct stream *s);
 /* Offset above every byte that passed, in order or not. */
 uint64_t stream_seen(const struct stream *s);
 
-/* When the byte at `off` passed; answers for the last consumed byte up to the newest. .time 0 if unknown. */
+/*
+ * When the byte at `off` passed; answers for the last consumed byte up to the newest. .time 0 if unknown. Where operations
+ * were merged, stream_mark() is never too late (for first bytes) and stream_mark_end() never too early (for last ones).
+ */
 struct mark stream_mark(const struct stream *s, uint64_t off);
+struct mark stream_mark_end(const struct stream *s, uint64_t off);
 /* TCP sequence number of the byte at `off`, under the same conditions. False if unknown. */
 bool stream_seq(const struct stream *s, uint64_t off, uint32_t *seq);
 /* The mark of the newest byte that passed. */

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Which protocol does a connection speak? Told by the first bytes of either direction, or found inside when those were missed. */
+#include "base/stats.h"
+#include "conn/flow.h"
+
+static bool give_up(struct conn *c, bool tls)
+{
+	if (tls) {
+		stat_inc(conns_tls);
+		flow_off(c, STAT_drop_out_of_step);
+	} else {
+		flow_opaque(c, STAT_drop_out_of_step);
+	}
+	return true;
+}
+
+static bool adopt(struct conn *c, const struct proto_ops *proto)
+{
+	if (flow_adopt(c, proto))
+		return give_up(c, false);
+	return true;
+}
+
+/* The connection was joined inside: the first place that looks like a message says what it is. */
+static bool find(struct conn *c, enum ev_dir dir, struct slice in)
+{
+	struct flow *f = &c->flow[dir];
+
+	for (const struct proto_ops *const *p = c->table->config.protocols; *p; p++) {
+		int64_t at;
+
+		if (flow_adopt(c, *p))
+			return give_up(c, false);
+		at = c->proto->resync(c->session, dir, in);
+		if (at >= 0) {
+			stream_consume(f->stream, (size_t)at);
+			f->lost = false;
+			f->searched = 0;
+			c->flow[!dir].searched = 0;
+			return true;
+		}
+		flow_disown(c);
+	}
+	f->searched += (uint32_t)in.n;
+	stream_consume(f->stream, in.n);
+	if (f->searched + c->flow[!dir].searched > FLOW_SEARCH_MAX)
+		return give_up(c, false);
+	return true;
+}
+
+bool detect_step(struct conn *c, enum ev_dir dir)
+{
+	struct slice in = stream_peek(c->flow[dir].stream);
+	enum sniff tls = proto_sniff_tls(in);
+	bool more = tls == SNIFF_MORE;
+
+	if (tls == SNIFF_YES)
+		return give_up(c, true);
+	if (c->flow[dir].lost)
+		return find(c, dir, in);
+	for (const struct proto_ops *const *p = c->table->config.protocols; *p; p++) {
+		enum sniff s = (*p)->sniff(in, dir);
+
+		if (s == SNIFF_YES)
+			return adopt(c, *p);
+		more |= s == SNIFF_MORE;
+	}
+	if (more && in.n < FLOW_SNIFF_MAX)
+		return false;
+	return give_up(c, false);
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The way of bytes through one connection: stream → parser → pair, both directions, as far as they go. */
+#include "conn/flow.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/scope.h"
+#include "base/stats.h"
+
+#define SKIP_WORTH 512 /* shorter skips cost more to announce than to copy */
+#define GRANT_NEAR (32 * 1024)
+
+/* ---- messages ---- */
+
+static struct pair_head head_of(const struct flow *f, enum ev_dir dir, size_t n)
+{
+	uint64_t front = stream_front(f->stream);
+	struct pair_head h = { .first = stream_mark(f->stream, front),
+			       .head = stream_mark_end(f->stream, front + n - 1),
+			       .off = front,
+			       .received = dir == DIR_RECV };
+
+	h.has_seq = stream_seq(f->stream, front, &h.seq);
+	return h;
+}
+
+static void request_begins(struct conn *c, enum ev_dir dir, size_t n, const struct message *m)
+{
+	struct pair_head h = head_of(&c->flow[dir], dir, n);
+
+	c->doubt.requests = (int8_t)dir;
+	if (!loss_trusts(c, dir, &h.first) || !pair_request(&c->pair, c->proto, m, &h))
+		c->doubt.unpaired = true;
+	else
+		loss_note_request(c, dir, &h.first);
+}
+
+static void response_begins(struct conn *c, enum ev_dir dir, size_t n, const struct proto_out *out)
+{
+	struct pair_head h = head_of(&c->flow[dir], dir, n);
+
+	c->doubt.requests = (int8_t)!dir;
+	c->flow[dir].orphan = false;
+	if (out->flags & OUT_ORPHAN || !pair_response(&c->pair, out->msg, &h))
+		stat_inc(orphan_responses);
+	else
+		loss_note_response(c, pair_find(&c->pair, out->key), &h.first);
+}
+
+static void message_ends(struct conn *c, struct flow *f)
+{
+	struct flow_message m = f->message;
+	struct mark last = stream_mark_end(f->stream, stream_front(f->stream) - 1);
+
+	f->message = (struct flow_message){ 0 };
+	pair_end(&c->pair, m.type, m.key, last.time ? last : stream_last(f->stream));
+}
+
+/* n bytes at the front are what *out says. */
+static void take(struct conn *c, enum ev_dir dir, size_t n, const struct proto_out *out)
+{
+	struct flow *f = &c->flow[dir];
+
+	if (out->flags & OUT_HEAD && !(out->flags & OUT_INTERIM)) {
+		if (out->type == MSG_REQUEST)
+			request_begins(c, dir, n, out->msg);
+		else
+			response_begins(c, dir, n, out);
+		if (c->off)
+			return;
+		f->message = (struct flow_message){ .key = out->key, .type = out->type };
+	}
+	stream_consume(f->stream, n);
+	if (out->skip)
+		stream_skip(f->stream, out->skip);
+	if (out->flags & OUT_END)
+		f->message = (struct flow_message){ .key = out->key, .type = out->type, .ending = true };
+	if (f->message.ending && !stream_skipping(f->stream))
+		message_ends(c, f);
+	if (out->flags & OUT_OPAQUE)
+		flow_opaque(c, STAT_drop_out_of_step);
+}
+
+/* ---- trouble ---- */
+
+static bool looks_like_request(const struct conn *c, enum ev_dir dir, struct slice in)
+{
+	return in.n && c->doubt.requests == (int8_t)dir && c->proto->sniff(in, dir) != SNIFF_NO;
+}
+
+/* What stands at the front cannot be read on. */
+static void broken(struct conn *c, enum ev_dir dir, struct slice in, int drop)
+{
+	struct flow *f = &c->flow[dir];
+	bool begun = !f->message.type && in.n;
+
+	if (begun && looks_like_request(c, dir, in)) {
+		stat_inc(requests_seen);
+		stats[drop]++;
+	}
+	loss_happened(c, dir, begun, drop);
+}
+
+static void pass_hole(struct conn *c, enum ev_dir dir, struct slice in)
+{
+	struct flow *f = &c->flow[dir];
+
+	stat_add(gap_bytes, stream_hole(f->stream));
+	if (c->proto && !f->lost)
+		broken(c, dir, in, STAT_drop_gap);
+	if (c->off)
+		return;
+	f->lost = true;
+	stream_pass_hole(f->stream);
+}
+
+static void block(struct conn *c, struct flow *f)
+{
+	c->doubt.unpaired = false; /* the session waits for nothing */
+	if (!f->blocked)
+		f->blocked_at = c->table->now;
+	f->blocked = true;
+}
+
+static bool parse_failed(struct conn *c, enum ev_dir dir, struct slice in, int64_t r)
+{
+	if (r == -EAGAIN) {
+		block(c, &c->flow[dir]);
+		return false;
+	}
+	if (r == -EMSGSIZE) {
+		broken(c, dir, in, STAT_drop_head_too_long);
+	} else {
+		stat_inc(out_of_step);
+		broken(c, dir, in, STAT_drop_out_of_step);
+	}
+	if (!c->off)
+		stream_consume(c->flow[dir].stream, in.n);
+	return true;
+}
+
+/* ---- the loop ---- */
+
+static bool parse(struct conn *c, enum ev_dir dir, struct slice in)
+{
+	struct flow *f = &c->flow[dir];
+	struct proto_out out = { 0 };
+	int64_t r;
+
+	if (c->doubt.requests == (int8_t)!dir && (c->doubt.lossy || dir == DIR_SEND))
+		loss_response_next(c, dir);
+	r = c->proto->parse(c->session, dir, in, &out);
+	if (r < 0)
+		return parse_failed(c, dir, in, r);
+	f->blocked = false;
+	if (r) {
+		take(c, dir, MIN((size_t)r, in.n), &out);
+		return true;
+	}
+	if (!stream_hole(f->stream))
+		return false;
+	pass_hole(c, dir, in);
+	return true;
+}
+
+/* One step of a direction; false when it must wait for more. */
+static bool step(struct conn *c, enum ev_dir dir)
+{
+	struct flow *f = &c->flow[dir];
+	struct slice in;
+
+	if (c->off || stream_skipping(f->stream))
+		return false;
+	if (f->message.ending) {
+		message_ends(c, f);
+		return true;
+	}
+	in = stream_peek(f->stream);
+	if (!in.n) {
+		if (!stream_hole(f->stream))
+			return false;
+		pass_hole(c, dir, in);
+		return true;
+	}
+	if (!c->proto)
+		return detect_step(c, dir);
+	if (f->lost)
+		return loss_search(c, dir, in);
+	return parse(c, dir, in);
+}
+
+void flow_run(struct conn *c, enum ev_dir dir)
+{
+	bool moved;
+
+	do {
+		moved = false;
+		while (step(c, dir))
+			moved = true;
+		dir = !dir;
+	} while (moved && !c->off && stream_peek(c->flow[dir].stream).n); /* it may have waited for this one */
+}
+
+int flow_adopt(struct conn *c, const struct proto_ops *proto)
+{
+	void *session = calloc(1, proto->session_size);
+
+	if (!session)
+		return -ENOMEM;
+	if (proto->init(session, &c->table->config.proto)) {
+		free(session);
+		return -ENOMEM;
+	}
+	c->proto = proto;
+	c->session = session;
+	return 0;
+}
+
+void flow_disown(struct conn *c)
+{
+	if (!c->session)
+		return;
+	c->proto->fini(c->session);
+	free(c->session);
+	c->session = NULL;
+	c->proto = NULL;
+}
+
+/* ---- ends ---- */
+
+void flow_passed(struct conn *c, enum ev_dir dir, uint64_t seen, uint64_t time)
+{
+	struct stream *s = c->flow[dir].stream;
+	uint64_t at = stream_seen(s), to = MIN(seen, stream_skip_to(s));
+
+	while (stream_skipping(s) && at < to) {
+		struct chunk piece = { .off = at, .mark = { .time = time } };
+
+		piece.size = (uint32_t)MIN(to - at, (uint64_t)UINT32_MAX);
+		stream_feed(s, &piece);
+		at += piece.size;
+		if (time > c->last)
+			c->last = time;
+	}
+}
+
+/* Bytes moved of which there is no record. */
+static bool tail_missing(const struct flow *f, uint64_t bytes)
+{
+	return bytes > stream_seen(f->stream) && bytes > stream_skip_to(f->stream);
+}
+
+void flow_end(struct conn *c, enum ev_dir dir, uint64_t bytes, bool reset)
+{
+	struct flow *f = &c->flow[dir];
+	struct proto_out out = { 0 };
+
+	if (c->off)
+		return;
+	flow_passed(c, dir, bytes, stream_last(f->stream).time);
+	do {
+		stream_tick(f->stream, UINT64_MAX);
+		flow_run(c, dir);
+	} while (!c->off && stream_waiting(f->stream));
+	if (!c->off && f->blocked && c->proto->answers && c->proto->answers(c->session, 0)) {
+		f->orphan = true;
+		flow_run(c, dir);
+	}
+	if (c->off)
+		return;
+	f->ended = true;
+	if (!c->proto)
+		return;
+	if (tail_missing(f, bytes) && !f->lost)
+		loss_happened(c, dir, false, STAT_drop_gap);
+	else if (!reset && c->proto->finish(c->session, dir, &out) && out.flags & OUT_END)
+		pair_end(&c->pair, out.type, out.key, stream_last(f->stream));
+}
+
+void flow_leftover(struct conn *c, int drop)
+{
+	struct flow *f;
+
+	if (c->off || !c->proto || c->doubt.requests < 0)
+		return;
+	f = &c->flow[c->doubt.requests];
+	if (f->lost || f->message.type || stream_skipping(f->stream))
+		return;
+	if (!looks_like_request(c, (enum ev_dir)c->doubt.requests, stream_peek(f->stream)))
+		return;
+	stat_inc(requests_seen);
+	stats[drop]++;
+	stream_consume(f->stream, SIZE_MAX);
+}
+
+void flow_touch(struct conn *c)
+{
+	for (int dir = 0; !c->off && dir < 2; dir++) {
+		const struct flow *f = &c->flow[dir];
+
+		if (f->message.type)
+			pair_touch(&c->pair, f->message.type, f->message.key, stream_last(f->stream));
+	}
+}
+
+static void verdict_set(struct conn *c, const uint64_t skip_to[2], const uint64_t grant_to[2])
+{
+	const struct verdict_sink *v = &c->table->verdicts;
+
+	if (v->set)
+		v->set(v->arg, c->info.id, skip_to, grant_to);
+}
+
+void flow_off(struct conn *c, int drop)
+{
+	static const uint64_t never[2] = { UINT64_MAX, UINT64_MAX }, none[2];
+
+	verdict_set(c, never, none);
+	if (c->off)
+		return;
+	flow_touch(c);
+	pair_close(&c->pair, CALL_CUT, c->table->now, drop);
+	flow_disown(c);
+	for (int dir = 0; dir < 2; dir++) {
+		stream_free(c->flow[dir].stream);
+		c->flow[dir] = (struct flow){ 0 };
+	}
+	c->off = true;
+}
+
+void flow_opaque(struct conn *c, int drop)
+{
+	stat_inc(conns_opaque);
+	flow_off(c, drop);
+}
+
+/* ---- verdicts ---- */
+
+static bool grant(struct flow *f)
+{
+	struct stream *s = f->stream;
+	struct flow_grant *g = &f->grant;
+	uint64_t at = stream_seen(s), to = stream_skip_to(s);
+	bool changed = false;
+
+	if (to > at && to - at >= SKIP_WORTH && to != g->skip_to) {
+		g->skip_to = to;
+		changed = true;
+	}
+	at = MAX(at, to);
+	if (g->turn < GRANT_NEAR || at > UINT64_MAX - FLOW_GRANT || f->lost)
+		return changed;
+	if (g->grant_to < at + GRANT_NEAR) {
+		g->grant_to = at + FLOW_GRANT;
+		changed = true;
+	}
+	return changed;
+}
+
+void flow_verdict(struct conn *c)
+{
+	struct flow *r = &c->flow[DIR_RECV], *s = &c->flow[DIR_SEND];
+	bool changed;
+
+	if (c->off || !c->proto)
+		return;
+	changed = grant(r);
+	changed |= grant(s);
+	if (changed)
+		verdict_set(c, (uint64_t[2]){ r->grant.skip_to, s->grant.skip_to },
+			    (uint64_t[2]){ r->grant.grant_to, s->grant.grant_to });
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Internal to conn/: one connection while it is read. conn.c keeps the table and takes events, flow.c parses, loss.c says what
+ * may be believed after bytes were lost, idle.c what time alone brings.
+ */
+#ifndef SPANDREL_CONN_FLOW_H
+#define SPANDREL_CONN_FLOW_H
+
+#include "base/list.h"
+#include "base/table.h"
+#include "conn/conn.h"
+#include "conn/pair.h"
+#include "conn/stream.h"
+
+#define FLOW_WAIT_NS (50 * 1000000ULL) /* a response waits so long for its request: a send is seen when it returns */
+#define FLOW_SNIFF_MAX (16 * 1024)	/* bytes that may leave the protocol open */
+#define FLOW_SEARCH_MAX (256 * 1024)	/* bytes without a plausible message before a connection is given up */
+#define FLOW_GRANT (128 * 1024)		/* bytes granted beyond the turn's budget */
+#define FLOW_RECENT 256			/* connections that ended lately: their late records are no surprise */
+
+struct flow_message { /* the message in progress in one direction */
+	uint64_t key;
+	uint8_t type; /* enum message_type; 0: between messages */
+	bool ending;  /* it ends where the present skip does */
+};
+
+struct flow_grant { /* what was written into the verdict slot */
+	uint64_t skip_to, grant_to;
+	uint32_t turn; /* bytes captured since the other direction moved */
+};
+
+struct flow { /* one direction */
+	struct stream *stream;
+	struct flow_message message;
+	struct flow_grant grant;
+	bool lost;	/* looking for the next message */
+	bool blocked;	/* a response without a request, since ... */
+	bool orphan;	/* the session was told that the next response has no request */
+	bool ended;
+	uint64_t blocked_at;
+	uint32_t searched; /* bytes passed over while lost */
+};
+
+/* What was learnt about a connection that bears on whom to believe. */
+struct conn_doubt {
+	int8_t requests;  /* enum ev_dir that requests flow in; -1 not known yet */
+	bool lossy;	  /* bytes were lost, ever */
+	bool naming;	  /* responses were: who answers what is told by times */
+	bool unpaired;	  /* the session may wait for answers to requests that `pair` does not have */
+	bool pipelined;	  /* seen to send requests before answers came: after a loss nothing can be told */
+	int distrust;	  /* requests were lost: enum stat that the next one is dropped as unless it proves itself; 0 */
+};
+
+struct conn_user { /* who moves bytes */
+	uint32_t pid;
+	bool shared; /* more than one process did */
+};
+
+struct conn {
+	struct conn_info info;
+	struct conn_table *table;
+	struct list lru;     /* in table->idle or busy, least recently used first */
+	struct list unix_;   /* in table->unix_ */
+	struct list waiting; /* in table->waiting: time alone may change something */
+	struct flow flow[2]; /* by enum ev_dir */
+	const struct proto_ops *proto; /* NULL: not known yet */
+	void *session;
+	struct pair pair;
+	struct conn_doubt doubt;
+	struct conn_user user;
+	uint64_t last;	/* time of the last byte */
+	uint64_t listed; /* `last` when it was put in its list */
+	bool busy;	/* which of them */
+	uint64_t sweep; /* the last one that listed it */
+	bool off;	/* nothing more is read: no streams, no session */
+};
+
+struct conn_table {
+	struct conn_config config;
+	struct exchange_sink out;
+	struct verdict_sink verdicts;
+	struct table by_id, by_key; /* by_key: UNIX, by self_key */
+	struct list idle, busy;	    /* without and with open requests */
+	struct list unix_, waiting;
+	uint64_t now; /* newest time of any event */
+	size_t memory_used;
+	uint64_t sweeps;
+	uint64_t recent[FLOW_RECENT];
+};
+
+/* ---- flow.c ---- */
+/* Parses what is at hand, this direction first. */
+void flow_run(struct conn *c, enum ev_dir dir);
+/* The direction has ended after `bytes`: completes what lasts until then. */
+void flow_end(struct conn *c, enum ev_dir dir, uint64_t bytes, bool reset);
+/* The kernel passed over bytes below `seen`. */
+void flow_passed(struct conn *c, enum ev_dir dir, uint64_t seen, uint64_t time);
+/* A head that began and will not end is a request that was seen: counted as `drop`. */
+void flow_leftover(struct conn *c, int drop);
+/* What is known of messages in progress goes to their exchanges. */
+void flow_touch(struct conn *c);
+/* Closes what is open (without an answer: dropped as `drop`) and reads nothing more of this connection. */
+void flow_off(struct conn *c, int drop);
+/* The same where the protocol is not known (any more). */
+void flow_opaque(struct conn *c, int drop);
+/* Begins and gives up a session. 0 or -ENOMEM. */
+int flow_adopt(struct conn *c, const struct proto_ops *proto);
+void flow_disown(struct conn *c);
+/* Tells the kernel what need not be copied. */
+void flow_verdict(struct conn *c);
+
+/* ---- detect.c: which protocol is it? True if something was decided or passed over. ---- */
+bool detect_step(struct conn *c, enum ev_dir dir);
+
+/* ---- loss.c ---- */
+/* Bytes of this direction are lost, or did not parse. begun: a message had begun in front of them; drop: enum stat. */
+void loss_happened(struct conn *c, enum ev_dir dir, bool begun, int drop);
+/* Looks for the next message. True if bytes were passed over. */
+bool loss_search(struct conn *c, enum ev_dir dir, struct slice in);
+/* A response is next: tells the session whose answer it cannot be. */
+void loss_response_next(struct conn *c, enum ev_dir dir);
+/* A request begins at the front: false if it may not be believed (then it is counted, and dropped). */
+bool loss_trusts(struct conn *c, enum ev_dir dir, const struct mark *first);
+/* Requests that went out together are told apart by order alone. */
+void loss_note_request(struct conn *c, enum ev_dir dir, const struct mark *first);
+void loss_note_response(struct conn *c, const struct exchange *x, const struct mark *first);
+
+/* ---- idle.c ---- */
+void idle_tick(struct conn_table *t);
+void idle_wake(struct conn *c);	 /* one that waits */
+void idle_flush(struct conn *c); /* what waits will not come any more */
+void idle_sweep(struct conn_table *t, const struct ev_live *ev);
+void idle_exit(struct conn_table *t, uint32_t pid);
+void idle_evict(struct conn_table *t); /* makes room for one */
+
+/* ---- conn.c ---- */
+void conn_settle(struct conn *c); /* after anything happened to it */
+void conn_finish(struct conn *c, enum call_end why); /* closes its open requests and frees it */
+void conn_forget(struct conn *c, int drop);	     /* drops them, tells the kernel, frees it */
+
+#endif
