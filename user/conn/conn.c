@@ -82,7 +82,7 @@ static struct conn *conn_new(struct conn_table *t, const struct ev_open *ev)
 	pair_init(&c->pair, t->config.pool, &t->out, &c->info);
 	for (int dir = 0; dir < 2; dir++) {
 		c->flow[dir].stream = stream_new(ev->start[dir], &t->memory_used, t->config.memory_limit);
-		c->flow[dir].lost = c->info.mid;
+		c->flow[dir].lost = c->flow[dir].joining = c->info.mid;
 	}
 	/* who connected asks, until a message says otherwise */
 	c->doubt.requests = ev->role == ROLE_CLIENT ? DIR_SEND : ev->role == ROLE_SERVER ? DIR_RECV : -1;

@@ -34,9 +34,10 @@ static bool find(struct conn *c, enum ev_dir dir, struct slice in)
 		at = c->proto->resync(c->session, dir, in);
 		if (at >= 0) {
 			stream_consume(f->stream, (size_t)at);
-			f->lost = false;
-			f->searched = 0;
-			c->flow[!dir].searched = 0;
+			f->lost = f->joining = false;
+			f->searched = c->flow[!dir].searched = 0;
+			if (c->flow[!dir].lost) /* before there are requests that this could void */
+				c->proto->resync(c->session, !dir, SLICE(""));
 			return true;
 		}
 		flow_disown(c);

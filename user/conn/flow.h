@@ -34,6 +34,7 @@ struct flow { /* one direction */
 	struct flow_message message;
 	struct flow_grant grant;
 	bool lost;	/* looking for the next message */
+	bool joining;	/* ... for the first time */
 	bool blocked;	/* a response without a request, since ... */
 	bool orphan;	/* the session was told that the next response has no request */
 	bool ended;
@@ -44,11 +45,10 @@ struct flow { /* one direction */
 /* What was learnt about a connection that bears on whom to believe. */
 struct conn_doubt {
 	int8_t requests;  /* enum ev_dir that requests flow in; -1 not known yet */
-	bool lossy;	  /* bytes were lost, ever */
-	bool naming;	  /* responses were: who answers what is told by times */
+	bool lossy;	  /* bytes were lost, ever: who answers what is told by times */
 	bool unpaired;	  /* the session may wait for answers to requests that `pair` does not have */
 	bool pipelined;	  /* seen to send requests before answers came: after a loss nothing can be told */
-	int distrust;	  /* requests were lost: enum stat that the next one is dropped as unless it proves itself; 0 */
+	int distrust;	  /* requests were lost: enum stat_id that the next one is dropped as unless it proves itself; 0 */
 };
 
 struct conn_user { /* who moves bytes */
@@ -113,7 +113,7 @@ void flow_verdict(struct conn *c);
 bool detect_step(struct conn *c, enum ev_dir dir);
 
 /* ---- loss.c ---- */
-/* Bytes of this direction are lost, or did not parse. begun: a message had begun in front of them; drop: enum stat. */
+/* Bytes of this direction are lost, or did not parse. begun: a message had begun in front of them; drop: enum stat_id. */
 void loss_happened(struct conn *c, enum ev_dir dir, bool begun, int drop);
 /* Looks for the next message. True if bytes were passed over. */
 bool loss_search(struct conn *c, enum ev_dir dir, struct slice in);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * After a loss: whom to believe. Nearly every client sends the next request when the answer to the last is complete, so a
- * response belongs to the newest request that passed before it, and times heal what order cannot. A connection that was seen
- * to send requests ahead of answers ("pipelined") offers no such proof: a loss is its end.
- * Two candidates are no candidate.
+ * response belongs to the one request that passed before it and has no answer: times tell what order cannot any more. Two
+ * candidates are no candidate. A connection that was seen to send requests ahead of answers ("pipelined") offers no such
+ * proof: a loss is its end.
  */
 #include "base/stats.h"
 #include "conn/flow.h"
@@ -32,8 +32,6 @@ static void lost_response(struct conn *c, struct flow *f, bool begun, int drop)
 	}
 	if (begun)
 		cut_before(c, stream_mark(f->stream, stream_front(f->stream)).time, drop);
-	c->doubt.naming = true;
-	c->doubt.unpaired = false;
 }
 
 static void lost_request(struct conn *c, struct flow *f, int drop)
@@ -53,7 +51,7 @@ void loss_happened(struct conn *c, enum ev_dir dir, bool begun, int drop)
 
 	c->doubt.lossy = true;
 	f->lost = true;
-	f->blocked = f->orphan = false;
+	f->blocked = false;
 	f->searched = 0;
 	if (c->doubt.pipelined) {
 		flow_opaque(c, drop);
@@ -76,8 +74,9 @@ bool loss_search(struct conn *c, enum ev_dir dir, struct slice in)
 		stream_consume(f->stream, (size_t)at);
 		f->lost = false;
 		f->searched = 0;
-		if (c->doubt.lossy)
+		if (!f->joining)
 			stat_inc(resyncs);
+		f->joining = false;
 		return true;
 	}
 	f->searched += (uint32_t)in.n;
@@ -92,7 +91,7 @@ static void nobody(struct conn *c, struct flow *f)
 	f->orphan = c->proto->answers(c->session, 0);
 }
 
-/* Responses were lost: of the requests that passed before this one began, only a single one can be meant. */
+/* Something was lost: of the requests that passed before this one began, only a single one can be meant. */
 static void name(struct conn *c, struct flow *f, uint64_t time)
 {
 	struct exchange *x = pair_oldest(&c->pair), *next = x ? pair_next(&c->pair, x) : NULL;
@@ -118,7 +117,7 @@ void loss_response_next(struct conn *c, enum ev_dir dir)
 	if (!c->proto->answers || (f->message.type && f->message.key))
 		return;
 	time = stream_mark(f->stream, stream_front(f->stream)).time;
-	if (c->doubt.naming) {
+	if (c->doubt.lossy) {
 		name(c, f, time);
 		return;
 	}
@@ -157,10 +156,8 @@ void loss_note_request(struct conn *c, enum ev_dir dir, const struct mark *first
 	struct stream *s = c->flow[dir].stream;
 	struct mark before;
 
-	if (c->pair.n < 2) {
-		c->doubt.naming = false; /* it is the only one: order is proof again */
+	if (c->pair.n < 2)
 		return;
-	}
 	before = stream_mark_end(s, stream_front(s) - 1);
 	if (same_operation(&before, first))
 		c->doubt.pipelined = true;
@@ -170,6 +167,6 @@ void loss_note_response(struct conn *c, const struct exchange *x, const struct m
 {
 	const struct exchange *next = x ? pair_next(&c->pair, x) : NULL;
 
-	if (next && !c->doubt.naming && next->req_first.time < first->time)
+	if (next && !c->doubt.lossy && next->req_first.time < first->time)
 		c->doubt.pipelined = true;
 }

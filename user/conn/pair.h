@@ -37,7 +37,7 @@ bool pair_response(struct pair *p, const struct message *m, const struct pair_he
 void pair_end(struct pair *p, uint8_t type, uint64_t key, struct mark last);
 /* Bytes of a message that is not complete have passed. */
 void pair_touch(struct pair *p, uint8_t type, uint64_t key, struct mark last);
-/* Closes one. With CALL_CUT an exchange whose response head was not seen is dropped as `drop` (enum stat). */
+/* Closes one. With CALL_CUT an exchange whose response head was not seen is dropped as `drop` (enum stat_id). */
 void pair_close_one(struct pair *p, struct exchange *x, enum call_end why, uint64_t now, int drop);
 /* Closes all, oldest first. */
 void pair_close(struct pair *p, enum call_end why, uint64_t now, int drop);
