@@ -38,7 +38,7 @@ void owner_begin(struct owners *o, struct node *n)
 			n->own.copies_key = 0;
 	}
 	if (!w)
-		w = owner_new(o, p, head->ctx);
+		w = owner_new(o, p, head->ctx, n->x->resource);
 	if (w && !w->loop && owner_check_begin(o, w, n->x))
 		own(w, n);
 }

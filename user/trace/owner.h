@@ -39,6 +39,8 @@ struct owner {
 	struct list idle;
 };
 
+struct resource; /* host/process.h */
+
 struct owners {
 	struct table contexts; /* (pid, ctx) → struct owner */
 	struct table processes; /* pid → struct process */
@@ -65,7 +67,8 @@ void owner_exit(struct owners *o, uint32_t pid);
 struct process *process_get(struct owners *o, uint32_t pid); /* made if needed; NULL without room */
 void process_put(struct owners *o, struct process *p);	     /* forgets it if it says nothing any more */
 struct owner *owner_find(const struct owners *o, uint32_t pid, uint64_t ctx);
-struct owner *owner_new(struct owners *o, struct process *p, uint64_t ctx); /* NULL without room, and where all are loops */
+/* NULL without room, and where no thread is believed: the process has shown it, or its runtime (r) is known for it. */
+struct owner *owner_new(struct owners *o, struct process *p, uint64_t ctx, const struct resource *r);
 void owner_free(struct owners *o, struct owner *w);			     /* it owns nothing */
 void owner_rest(struct owners *o, struct owner *w);			     /* it may own nothing now */
 

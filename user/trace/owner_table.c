@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 
+#include "base/scope.h"
+#include "host/process.h"
+
 void owners_init(struct owners *o, struct list *ready)
 {
 	table_init(&o->contexts, OWNERS_MAX);
@@ -77,11 +80,32 @@ struct owner *owner_find(const struct owners *o, uint32_t pid, uint64_t ctx)
 	return w && w->pid == pid && w->ctx == ctx ? w : NULL;
 }
 
-struct owner *owner_new(struct owners *o, struct process *p, uint64_t ctx)
+/*
+ * Runtimes whose tasks go on in whatever thread is free: there a thread stands for nobody, and the checks find that out
+ * only after a while. Their own contexts will.
+ */
+static bool moves_tasks(const struct resource *r)
+{
+	static const struct slice languages[] = { SLICE("go"), SLICE("rust"), SLICE("dotnet") };
+
+	for (unsigned i = 0; r && i < r->n_attrs; i++) {
+		const struct attr *a = &r->attrs[i];
+
+		if (a->type != ATTR_STRING || !slice_eq(a->key, SLICE("telemetry.sdk.language")))
+			continue;
+		for (unsigned k = 0; k < ARRAY_SIZE(languages); k++)
+			if (slice_eq(a->s, languages[k]))
+				return true;
+	}
+	return false;
+}
+
+struct owner *owner_new(struct owners *o, struct process *p, uint64_t ctx, const struct resource *r)
 {
 	uint64_t key = table_mix(ctx, p->pid);
 	struct owner *w;
 
+	p->loops = p->loops || (!p->n_owners && moves_tasks(r));
 	if (p->loops || p->exited || table_get(&o->contexts, key) || !make_room(o))
 		return NULL;
 	w = calloc(1, sizeof(*w));
