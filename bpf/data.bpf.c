@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* Bytes that move: one hook per socket operation, in the caller's context. */
 #include "piece.h"
+#include "tell.h"
 
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
 
@@ -178,6 +179,16 @@ inline_always void conn_data(struct conn *c, struct task_struct *task, struct so
 		emit_contiguous(s);
 }
 
+/* A process of which nothing is known yet comes before its first bytes. */
+inline_always void conn_tell(struct conn *c, struct task_struct *task)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	c->flags |= CF_TOLD;
+	if (!proc_told(tgid))
+		proc_tell(task, tgid);
+}
+
 /* The shared body: `size` bytes have moved on a selected socket. */
 inline_always void conn_moved(struct sock *sk, struct task_struct *task, struct op *op)
 {
@@ -193,6 +204,8 @@ inline_always void conn_moved(struct sock *sk, struct task_struct *task, struct 
 		return;
 	if (!conn_place(c, sk, op))
 		return;
+	if (!(c->flags & CF_TOLD))
+		conn_tell(c, task);
 	if (!(c->flags & CF_OPENED) && !emit_open(sk, c))
 		count(KC_MISSED_DATA, 1);
 	else

@@ -22,6 +22,7 @@ enum conn_flag {
 	CF_SEND_ENDED = 16,
 	CF_FINAL = 32,
 	CF_CONNECTING = 64, /* SYN sent; nothing is known but who did it */
+	CF_TOLD = 256,	   /* user space knows the process that uses it */
 	CF_ABORTED = 128, /* reset while bytes were left to read: the end is reported once they are read */
 };
 
@@ -56,6 +57,13 @@ struct { /* process id → enum sel_kind bits it matches, EXCLUDED() bits of tho
 	__type(key, __u32);
 	__type(value, __u32);
 } procs SEC(".maps") __weak;
+
+struct { /* processes that user space was told of: their exec and exit concern it */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u8);
+} told SEC(".maps") __weak;
 
 struct endpoint {
 	__u8 addr[16];

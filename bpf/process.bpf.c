@@ -1,59 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* Processes: which are selected, from their first instruction on; and what user space is told of them. */
-#include "select.h"
-#include "emit.h"
-
-inline_always void exec_args(struct ev_exec *e, struct task_struct *task)
-{
-	__u64 from = BPF_CORE_READ(task, mm, arg_start), to = BPF_CORE_READ(task, mm, arg_end), n = to - from;
-
-	if (to <= from)
-		return;
-	n = BOUND(n, EV_ARGS_MAX);
-	if (!bpf_probe_read_user(e->args, n, (void *)from))
-		e->args_len = n;
-}
-
-inline_always void exec_path(struct ev_exec *e, struct task_struct *task)
-{
-	__u32 zero = 0, begin;
-	struct walk *w = bpf_map_lookup_elem(&walks, &zero);
-	__u64 n, at;
-
-	if (!w)
-		return;
-	begin = exe_path(task, w);
-	if (begin < WALK_PATH - EV_EXE_MAX)
-		begin = WALK_PATH - EV_EXE_MAX;
-	n = WALK_PATH - begin;
-	at = BOUND(begin, WALK_PATH);
-	n = BOUND(n, EV_EXE_MAX);
-	if (n && !bpf_probe_read_kernel(e->exe, n, w->path + at))
-		e->exe_len = n;
-}
-
-subprog int emit_exec(struct task_struct *task)
-{
-	struct ev_exec *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
-
-	if (!e) {
-		count(KC_MISSED_PROC, 1);
-		return 0;
-	}
-	__builtin_memset(e, 0, sizeof(*e));
-	head_fill(&e->h, EV_EXEC, 0, sizeof(*e));
-	e->start = BPF_CORE_READ(task, group_leader, start_boottime);
-	e->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	e->pid = BPF_CORE_READ(task, tgid);
-	e->ppid = BPF_CORE_READ(task, real_parent, tgid);
-	bpf_core_read(e->comm, 16, &task->comm);
-	exec_path(e, task);
-	exec_args(e, task);
-	/* the process may be gone in a moment: user space reads what else it wants to know at once */
-	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
-	count(KC_RECORDS, 1);
-	return 0;
-}
+#include "tell.h"
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
@@ -64,8 +11,9 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		return 0;
 	if (knobs.check)
 		bits = proc_review(task, tgid, SEL_EXE | SEL_COMM | SEL_CGROUP);
-	if (!knobs.check || bits_selected(bits))
-		emit_exec(task);
+	/* selected by what it is: told at once. Selected by what it does: told when it does it */
+	if (knobs.need ? bits_selected(bits) : proc_told(tgid))
+		proc_tell(task, tgid);
 	return 0;
 }
 
@@ -116,8 +64,9 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	__u32 tgid = task->tgid;
 	struct ev_exit *e;
 
-	if (task->signal->live.counter || !proc_selected(tgid))
+	if (task->signal->live.counter || !proc_told(tgid))
 		goto forget;
+	bpf_map_delete_elem(&told, &tgid);
 	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
 		count(KC_MISSED_PROC, 1);
