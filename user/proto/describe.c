@@ -131,14 +131,34 @@ void describe_error(struct description *d, struct slice type)
 	describe_str(d, "error.type", type);
 }
 
+/* Dotted decimal; inet_ntop would go through printf, several times a span. */
+static size_t v4_text(char *to, const uint8_t addr[4])
+{
+	char *at = to;
+
+	for (int i = 0; i < 4; i++) {
+		uint8_t v = addr[i];
+
+		if (i)
+			*at++ = '.';
+		if (v >= 100)
+			*at++ = (char)('0' + v / 100);
+		if (v >= 10)
+			*at++ = (char)('0' + v / 10 % 10);
+		*at++ = (char)('0' + v % 10);
+	}
+	return (size_t)(at - to);
+}
+
 struct slice describe_addr(struct description *d, const uint8_t addr[16])
 {
 	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 	char text[INET6_ADDRSTRLEN];
-	bool v4 = !memcmp(addr, mapped, sizeof(mapped));
 
+	if (!memcmp(addr, mapped, sizeof(mapped)))
+		return arena_copy(d->arena, slice_of(text, v4_text(text, addr + 12)));
 	/* inet_ntop writes RFC 5952's form */
-	if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? addr + 12 : addr, text, sizeof(text)))
+	if (!inet_ntop(AF_INET6, addr, text, sizeof(text)))
 		return SLICE_NONE;
 	return arena_copy(d->arena, slice_str(text));
 }
