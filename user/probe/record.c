@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "base/buf.h"
@@ -14,112 +13,125 @@
 #include "base/log.h"
 #include "base/scope.h"
 
+#define BLOCK (64 * 1024)
+#define BLOCK_NS NS_PER_S
+
 struct recorder {
-	int fd;
-	bool failed;
-	struct buf block;
-	uint64_t since; /* time of the block's first tick */
-	off_t written;	/* whole blocks */
-	char *path;	/* for messages */
+	int fd; /* -1: ended by an error */
+	bool regular;
+	char *path;
+	struct buf block; /* not written yet */
+	off_t whole;	  /* bytes of whole blocks in the file */
+	uint64_t written; /* when */
 };
 
-static int write_all(int fd, const char *p, size_t n)
+/* An error ends the recording; half a block is taken back where that can be done. */
+static void failed(struct recorder *r, int error)
 {
-	while (n) {
-		ssize_t w = write(fd, p, n);
+	if (r->regular && ftruncate(r->fd, r->whole))
+		error = errno;
+	close(r->fd);
+	r->fd = -1;
+	buf_fini(&r->block);
+	log_error("cannot write the recording %s: %s; it ends here", r->path, strerror(error));
+}
 
-		if (w < 0 && errno == EINTR)
+static void write_block(struct recorder *r)
+{
+	size_t done = 0;
+
+	while (done < r->block.n) {
+		ssize_t n = write(r->fd, r->block.p + done, r->block.n - done);
+
+		if (n < 0 && errno == EINTR)
 			continue;
-		if (w <= 0)
-			return w ? -errno : -EIO;
-		p += w;
-		n -= (size_t)w;
+		if (n <= 0) {
+			failed(r, n ? errno : EIO);
+			return;
+		}
+		done += (size_t)n;
 	}
-	return 0;
-}
-
-/* What was written of a block is taken back: the file stays readable to its end. */
-static void give_up(struct recorder *r, int error)
-{
-	log_error("--record: cannot write %s: %s: recording ends here", r->path, strerror(-error));
-	if (ftruncate(r->fd, r->written))
-		log_debug("--record: cannot shorten %s: %s", r->path, strerror(errno));
-	r->failed = true;
-}
-
-static void block_write(struct recorder *r)
-{
-	struct record_sum sum = { .h = { .type = RECORD_SUM, .len = sizeof(sum) }, .bytes = (uint32_t)r->block.n };
-	int error;
-
-	if (!r->block.n || r->failed)
-		return;
-	sum.crc = (uint32_t)crc32(0, (const Bytef *)r->block.p, (uInt)r->block.n);
-	error = buf_append(&r->block, &sum, sizeof(sum));
-	if (!error)
-		error = write_all(r->fd, r->block.p, r->block.n);
-	if (error)
-		give_up(r, error);
-	else
-		r->written += (off_t)r->block.n;
+	r->whole += (off_t)r->block.n;
 	buf_reset(&r->block);
 }
 
-static void recorder_free(struct recorder *r)
+static void close_block(struct recorder *r)
 {
-	close_fd(&r->fd);
-	buf_fini(&r->block);
-	free(r->path);
-	free(r);
-}
+	struct record_check check = { .h = { .type = RECORD_CHECK, .len = sizeof(check) }, .size = r->block.n };
 
-int recorder_open(struct recorder **out, const char *path, const uint64_t seed[2])
-{
-	struct record_header head = { .magic = RECORD_MAGIC, .version = RECORD_VERSION, .seed = { seed[0], seed[1] } };
-	struct recorder *r = calloc(1, sizeof(*r));
-	int error;
-
-	if (!r)
-		return -ENOMEM;
-	buf_init(&r->block, RECORD_BLOCK + RECORD_MAX + sizeof(struct record_sum));
-	r->path = strdup(path);
-	r->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	error = r->fd < 0 || !r->path || fchmod(r->fd, 0600) ? -errno : write_all(r->fd, (char *)&head, sizeof(head));
-	if (error) {
-		log_error("--record: cannot write %s: %s", path, strerror(-error));
-		recorder_free(r);
-		return error;
-	}
-	r->written = sizeof(head);
-	*out = r;
-	return 0;
+	if (r->fd < 0 || !r->block.n)
+		return;
+	check.crc = (uint32_t)crc32(0, (const Bytef *)r->block.p, (uInt)r->block.n);
+	if (buf_append(&r->block, &check, sizeof(check)))
+		failed(r, ENOMEM);
+	else
+		write_block(r);
 }
 
 void recorder_put(struct recorder *r, const struct ev_head *ev)
 {
-	static const char zero[8];
-	size_t pad = -ev->len & 7;
+	size_t padding = -(size_t)ev->len & 7;
 
-	if (r->failed || ev->len > RECORD_MAX)
+	if (r->fd < 0 || ev->len > RECORD_MAX)
 		return;
-	if (r->block.n + ev->len + pad > RECORD_BLOCK)
-		block_write(r);
-	if (buf_append(&r->block, ev, ev->len) || buf_append(&r->block, zero, pad))
-		give_up(r, -ENOMEM);
+	if (buf_append(&r->block, ev, ev->len) || buf_append(&r->block, "\0\0\0\0\0\0\0", padding))
+		failed(r, ENOMEM);
+	else if (r->block.n >= BLOCK)
+		close_block(r);
 }
 
 void recorder_tick(struct recorder *r, uint64_t now)
 {
-	if (now - r->since < NS_PER_S)
+	if (now - r->written < BLOCK_NS)
 		return;
-	r->since = now;
-	block_write(r);
+	r->written = now;
+	close_block(r);
 }
 
 void recorder_close(struct recorder *r)
 {
 	if (!r)
 		return;
-	block_write(r);
-	recorder_free(r);
+	close_block(r);
+	close_fd(&r->fd);
+	buf_fini(&r->block);
+	free(r->path);
+	free(r);
+}
+
+/* A pipe must not block the loop; a file is for its owner only, also one that was there before. */
+static int open_file(struct recorder *r)
+{
+	struct stat st;
+
+	r->fd = open(r->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+	if (r->fd < 0 || fstat(r->fd, &st))
+		return -errno;
+	r->regular = S_ISREG(st.st_mode);
+	if (r->regular && (fchmod(r->fd, 0600) || ftruncate(r->fd, 0)))
+		return -errno;
+	return 0;
+}
+
+int recorder_open(struct recorder **out, const char *path, const uint64_t seed[2])
+{
+	struct record_header header = { .magic = RECORD_MAGIC, .version = RECORD_VERSION, .seed = { seed[0], seed[1] } };
+	struct recorder *r = calloc(1, sizeof(*r));
+	int error = -ENOMEM;
+
+	if (r) {
+		r->fd = -1;
+		buf_init(&r->block, BLOCK + RECORD_MAX + 4096);
+		r->path = strdup(path);
+		error = !r->path || buf_append(&r->block, &header, sizeof(header)) ? -ENOMEM : open_file(r);
+	}
+	if (error) {
+		log_error("cannot record to %s: %s", path, strerror(-error));
+		if (r)
+			buf_reset(&r->block);
+		recorder_close(r);
+		return error;
+	}
+	*out = r;
+	return 0;
 }
