@@ -32,7 +32,8 @@
 struct texts {
 	struct slice capture[CAPTURE_MAX]; /* lower-case copies, owned */
 	size_t n_capture;
-	struct slice *keep_query, *resource, *otlp_headers; /* arrays owned, text borrowed */
+	struct slice *keep_query, *resource; /* arrays owned, text borrowed */
+	struct slice *otlp_headers;	     /* lines owned, an empty slice behind them */
 	char url[2048];
 };
 
@@ -159,6 +160,23 @@ static int as_slices(const struct strlist *l, struct slice **out)
 	return 0;
 }
 
+/* --otlp-header K=V as lines "K: V". The lines are owned; an empty slice ends the array. */
+static int header_lines(const struct strlist *l, struct slice **out)
+{
+	struct slice *v = *out = calloc(l->n + 1, sizeof(*v));
+
+	for (size_t i = 0; v && i < l->n; i++) {
+		size_t key = strcspn(l->v[i], "="), size = strlen(l->v[i]) + sizeof(": ");
+		char *line = malloc(size);
+
+		if (!line)
+			return -ENOMEM;
+		snprintf(line, size, "%.*s: %s", (int)key, l->v[i], l->v[i][key] ? l->v[i] + key + 1 : "");
+		v[i] = slice_str(line);
+	}
+	return v ? 0 : -ENOMEM;
+}
+
 static int texts_init(struct texts *t, const struct config *c)
 {
 	int r = capture_add(t, "x-request-id");
@@ -174,7 +192,7 @@ static int texts_init(struct texts *t, const struct config *c)
 	if (!r)
 		r = as_slices(&c->identity.resource, &t->resource);
 	if (!r)
-		r = as_slices(&c->export.otlp_header, &t->otlp_headers);
+		r = header_lines(&c->export.otlp_header, &t->otlp_headers);
 	if (!r && c->export.otlp_endpoint && config_otlp_url(c, t->url, sizeof(t->url)))
 		return log_ret(-EINVAL, "--otlp-endpoint: expected a URL of less than %zu bytes", sizeof(t->url));
 	return r;
@@ -186,6 +204,8 @@ static void texts_fini(struct texts *t)
 		free((char *)t->capture[i].p);
 	free(t->keep_query);
 	free(t->resource);
+	for (size_t i = 0; t->otlp_headers && t->otlp_headers[i].p; i++)
+		free((char *)t->otlp_headers[i].p);
 	free(t->otlp_headers);
 }
 

@@ -76,16 +76,19 @@ def ask(c, name, n):
     c.exactly(left)
 
 
-def check_shapes(spans, rounds):
+def check_shapes(spans, rounds, unix=False):
     for kind in (SERVER, CLIENT):
         for name, (_, _, method, status) in SHAPES.items():
             for n in range(rounds):
+                if unix and (kind, name) == (CLIENT, "http10"):
+                    continue  # no host is known: no URL
                 s = spans.one(kind, f"/shape/{name}/{n}")
                 assert s["http.request.method"] == method and s.code == status, s
                 assert s.status == UNSET and s["spandrel.truncated"] is None, (s, s.attrs)
         assert len(spans.of(kind)) == rounds * len(SHAPES), spans.of(kind)
+    ids = spans.by_id()
     for s in spans.of(SERVER):
-        assert s.parent == spans.one(CLIENT, s.path).id and s.link == "connection", s
+        assert s.link == "connection" and ids[s.parent].path in (s.path, "" if unix else s.path), s
 
 
 def case_messages_shapes():
@@ -107,7 +110,7 @@ def case_messages_shapes_unix():
             for name in SHAPES:
                 ask(c, name, 0)
         t.stop()
-    check_shapes(t.spans, 1)
+    check_shapes(t.spans, 1, unix=True)
 
 
 def case_messages_close_delimited():

@@ -32,7 +32,8 @@ def case_life_open_before():
     for i in range(3):
         for p in (f"/tcp/{i}", f"/unix/{i}"):
             s, k = t.spans.one(SERVER, p), t.spans.one(CLIENT, p)
-            assert s.parent == k.id and s.link == "connection", (s, k)
+            # where in a UNIX stream its two ends were joined is not known: no link is better than a guess
+            assert s.parent == k.id and s.link == "connection" or "unix" in p and not s.parent and not s.link, (s, k)
     assert len(t.spans) == 12, t.spans
     assert usrv.addr
 
@@ -108,13 +109,14 @@ def case_life_exec_keeps_socket():
         c.message()
         c.send(wire.ok())
         s.settimeout(None)
+        time.sleep(0.5)  # what a process was can only be read while it is
         os.set_inheritable(s.fileno(), True)
         os.execv(parts.PYTHON, [parts.PYTHON, script, str(s.fileno())])
     a = parts.Fork(first)
     with Tracer() as t:
         with wire.connect(lsock.getsockname()) as c:
             c.get("/one")
-            time.sleep(0.2)
+            time.sleep(0.7)
             c.get("/two")
         t.stop()
     one, two = t.spans.one(SERVER, "/one"), t.spans.one(SERVER, "/two")

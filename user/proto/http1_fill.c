@@ -111,6 +111,16 @@ static void find_scheme(struct view *v)
 	v->scheme = scheme_valid(said) && said.n == 5 ? SLICE("https") : SLICE("http");
 }
 
+/* Abstract names are written with @. */
+static struct slice unix_name(struct description *d, const struct conn_info *conn)
+{
+	struct slice path = slice_of(conn->path, conn->path_len);
+
+	if (conn->family != FAM_UNIX || !path.n || path.p[0])
+		return conn->family == FAM_UNIX ? path : SLICE_NONE;
+	return joined(d, (struct slice[]){ SLICE("@"), slice_from(path, 1) }, 2);
+}
+
 static void put_server(struct description *d, const struct view *v)
 {
 	const struct conn_info *conn = &v->call->conn;
@@ -118,12 +128,8 @@ static void put_server(struct description *d, const struct view *v)
 	if (v->server.host.n) {
 		describe_str(d, "server.address", v->server.host);
 		describe_int(d, "server.port", v->server.port ? v->server.port : SCHEME_PORT(v->scheme));
-	} else if (!v->call->server && conn->family == FAM_UNIX && conn->path_len) {
-		struct slice path = slice_of(conn->path, conn->path_len);
-
-		if (!path.p[0]) /* abstract names are written with @ */
-			path = joined(d, (struct slice[]){ SLICE("@"), slice_from(path, 1) }, 2);
-		describe_str(d, "server.address", path);
+	} else if (!v->call->server && unix_name(d, conn).n) {
+		describe_str(d, "server.address", unix_name(d, conn));
 	}
 }
 
@@ -176,6 +182,8 @@ static void put_peer(struct description *d, const struct view *v)
 
 	if (conn->family == FAM_UNIX) {
 		describe_str(d, "network.transport", SLICE("unix"));
+		if (!v->call->server && conn->path_len) /* the server's peer has no name as a rule */
+			describe_str(d, "network.peer.address", unix_name(d, conn));
 	} else {
 		describe_str(d, "network.peer.address", describe_addr(d, conn->remote.addr));
 		describe_int(d, "network.peer.port", conn->remote.port);
