@@ -10,6 +10,7 @@ def serve(route):
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 65536  # head and body in one write: two would wait for each other's acknowledgement
 
         def answer(self):
             length = int(self.headers.get("Content-Length") or 0)
