@@ -231,7 +231,7 @@ static void test_process__exec_replaces_and_exit_keeps(void)
 {
 	_host_ *h = make_host(true, NULL);
 	_resource_ *sh = NULL, *tool = NULL, *late = NULL, *reused = NULL;
-	struct ev_exec exec = make_exec(12, 1000, 500, "/usr/bin/tool", "tool\0", 5);
+	struct ev_exec exec = make_exec(12, UINT64_MAX, 500, "/usr/bin/tool", "tool\0", 5);
 	struct ev_exit end = make_exit(12);
 
 	make_process(12, 500, "/bin/sh", "sh\0", 3);
@@ -254,6 +254,36 @@ static void test_process__exec_replaces_and_exit_keeps(void)
 	reused = host_resource(h, 12);
 	CHECK_SLICE(reused->service, "other");
 	CHECK(!slice_eq(text_of(reused, "service.instance.id"), text_of(tool, "service.instance.id")));
+}
+
+/* The facts were read too late, and only the exec record tells: what came before must not bear the new name. */
+static void test_process__facts_of_the_next_program_are_taken_back(void)
+{
+	_cleanup_(tape_fini) struct tape t = { 0 };
+	_host_ *live = make_host(true, &t), *replay = make_host(false, NULL);
+	_resource_ *before = NULL, *after = NULL, *rbefore = NULL, *rafter = NULL;
+	struct ev_exec exec = make_exec(22, 1000, 500, "/usr/bin/second", "second\0", 7);
+
+	make_process(22, 500, "/usr/bin/second", "second\0", 7);
+	before = host_resource(live, 22);
+	CHECK_SLICE(before->service, "second");
+	host_event(live, &exec.h);
+	CHECK_SLICE(before->service, "unknown_service");
+	CHECK_SLICE(text_of(before, "process.executable.path"), "");
+	CHECK_INT(number_of(before, "process.pid"), 22);
+	after = host_resource(live, 22);
+	CHECK_SLICE(after->service, "second");
+	CHECK(slice_eq(text_of(before, "service.instance.id"), text_of(after, "service.instance.id")));
+
+	REQUIRE(t.n == 3);
+	host_event(replay, t.events[0]);
+	host_event(replay, t.events[1]);
+	rbefore = host_resource(replay, 22);
+	host_event(replay, t.events[2]);
+	host_event(replay, &exec.h);
+	rafter = host_resource(replay, 22);
+	CHECK(same_resource(before, rbefore));
+	CHECK(same_resource(after, rafter));
 }
 
 /* By the time an exec record is read its process may be gone, be another one, or run the next program. */
@@ -454,6 +484,7 @@ int main(void)
 	RUN(test_process__facts_of_a_script);
 	RUN(test_process__environment_and_flags);
 	RUN(test_process__exec_replaces_and_exit_keeps);
+	RUN(test_process__facts_of_the_next_program_are_taken_back);
 	RUN(test_process__exec_record_when_proc_disagrees);
 	RUN(test_process__vanished_is_unknown_service);
 	RUN(test_process__missed_records_make_it_look_again);

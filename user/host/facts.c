@@ -18,6 +18,12 @@ void facts_begin(struct buf *b, uint64_t start, uint64_t exec)
 	buf_append(b, &head, sizeof(head));
 }
 
+void facts_end(struct buf *b, uint64_t read)
+{
+	if (b->n >= sizeof(struct facts_head))
+		memcpy(b->p + offsetof(struct facts_head, read), &read, sizeof(read));
+}
+
 static void put(struct buf *b, uint8_t type, struct slice key, const void *value, size_t n)
 {
 	struct item item = {type, (uint8_t)key.n, (uint16_t)n};

@@ -22,9 +22,11 @@ struct facts_head {
 	uint32_t reserved;
 	uint64_t start; /* of the process, clock ticks after boot; 0: not known */
 	uint64_t exec;	/* time of the EV_EXEC they answer, 0: none */
+	uint64_t read;	/* boot time when the last of them had been read; 0: they come from a record */
 };
 
 void facts_begin(struct buf *b, uint64_t start, uint64_t exec);
+void facts_end(struct buf *b, uint64_t read);
 /* Values are cut at TEXT_MAX bytes; an item that does not fit is left out. */
 void facts_text(struct buf *b, struct slice key, struct slice value);
 void facts_number(struct buf *b, struct slice key, int64_t value);

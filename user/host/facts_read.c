@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/utsname.h>
 
+#include "base/clock.h"
 #include "base/scope.h"
 #include "host/binary.h"
 #include "host/container.h"
@@ -210,6 +211,7 @@ int facts_read(struct buf *b, const char *root, uint32_t pid, const struct ev_ex
 	put_owner(b, &p, root);
 	put_container(b, &p);
 	put_environ(b, &p);
+	facts_end(b, clock_boot());
 	return 0;
 }
 

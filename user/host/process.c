@@ -18,7 +18,9 @@ struct entry {
 	struct list lru;
 	uint32_t pid;
 	bool ended;	 /* or another process has taken its id since */
+	uint64_t start;	 /* of the process, in ticks */
 	uint64_t exec;	 /* time of the EV_EXEC the facts answer */
+	uint64_t read;	 /* when the facts were read */
 	uint64_t digest; /* of the facts */
 	uint64_t missed; /* process records missed when the facts were read */
 	char *facts;	 /* owned; NULL once the resource is made */
@@ -121,9 +123,26 @@ static uint64_t digest_of(struct slice facts)
 	return x;
 }
 
-static int entry_fill(struct entry *e, struct slice facts)
+/*
+ * The facts were read after the process had begun its next program, which we learn only now: they
+ * told of that one. Of the program before nothing is known but whose process it was.
+ */
+static void take_back(struct host *h, struct entry *e)
 {
-	struct facts_head head;
+	struct facts_head head = {.version = FACTS_VERSION, .start = e->start};
+	struct resource *r = resource_new(&h->config, e->resource->id, e->pid,
+					  slice_of((const char *)&head, sizeof(head)),
+					  slice_of(h->host_facts, h->n_host_facts));
+
+	if (!r)
+		return;
+	resource_retell(e->resource, r);
+	stat_inc(procs_unread);
+}
+
+static int entry_fill(struct host *h, struct entry *e, struct slice facts)
+{
+	struct facts_head head = {0};
 	struct slice items;
 	char *copy = malloc(facts.n ? facts.n : 1);
 
@@ -131,11 +150,16 @@ static int entry_fill(struct entry *e, struct slice facts)
 		return -1;
 	if (facts.n)
 		memcpy(copy, facts.p, facts.n);
+	facts_open(facts, &head, &items);
+	if (e->resource && head.exec && head.exec != e->exec && head.exec < e->read)
+		take_back(h, e);
 	entry_clear(e);
 	e->facts = copy;
 	e->n_facts = facts.n;
 	e->digest = digest_of(facts);
-	e->exec = facts_open(facts, &head, &items) ? head.exec : 0;
+	e->start = head.start;
+	e->exec = head.exec;
+	e->read = head.read;
 	e->missed = stats[STAT_missed_proc];
 	e->ended = false;
 	return 0;
@@ -184,7 +208,7 @@ static void read_host_once(struct host *h)
 /* New facts are in scratch: keep them and tell the recorder. */
 static void learn(struct host *h, struct entry *e)
 {
-	if (!entry_fill(e, buf_slice(&h->scratch)) && h->config.live)
+	if (!entry_fill(h, e, buf_slice(&h->scratch)) && h->config.live)
 		tell(h, EV_PROC, e->pid, buf_slice(&h->scratch));
 }
 
@@ -220,8 +244,9 @@ void host_event(struct host *h, const struct ev_head *ev)
 	case EV_PROC:
 		e = entry_make(h, blob->pid);
 		if (e)
-			entry_fill(e, slice_of((const char *)blob->data,
-					       MIN(blob->size, (uint32_t)FACTS_MAX)));
+			entry_fill(h, e,
+				   slice_of((const char *)blob->data,
+					    MIN(blob->size, (uint32_t)FACTS_MAX)));
 		break;
 	case EV_HOST:
 		keep_host(h,

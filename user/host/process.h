@@ -15,7 +15,10 @@
 
 struct host;
 
-/* OpenTelemetry resource of one process (one program of it: exec makes a new one). Immutable, reference counted. */
+/*
+ * OpenTelemetry resource of one process (one program of it: exec makes a new one). Reference counted; constant, but when an
+ * exec record shows that the facts were read too late, then it says no more than whose process it was: keep no borrows.
+ */
 struct resource {
 	uint32_t refs;
 	uint64_t id; /* unique among live resources: batches group by it */

@@ -109,22 +109,23 @@ static struct slice copy(char **to, struct slice s)
 	return out;
 }
 
-/* One block of memory: the resource, its attributes, their text. */
+/* Two blocks of memory: the resource; its attributes and their text. */
 static struct resource *finish(const struct draft *d, uint64_t id)
 {
-	size_t size = sizeof(struct resource) + d->n * sizeof(struct attr);
-	struct resource *r;
+	_free_ struct resource *r = malloc(sizeof(*r));
+	size_t size = d->n * sizeof(struct attr);
 	char *to;
 
 	for (size_t i = 0; i < d->n; i++)
 		size +=
 		    d->attrs[i].key.n +
 		    (d->attrs[i].type == ATTR_STRING ? MIN(d->attrs[i].s.n, (size_t)TEXT_MAX) : 0);
-	r = malloc(size);
 	if (!r)
 		return NULL;
 	*r = (struct resource){
-	    .refs = 1, .id = id, .attrs = (struct attr *)(r + 1), .n_attrs = (uint16_t)d->n};
+	    .refs = 1, .id = id, .attrs = malloc(size), .n_attrs = (uint16_t)d->n};
+	if (!r->attrs)
+		return NULL;
 	to = (char *)(r->attrs + d->n);
 	for (size_t i = 0; i < d->n; i++) {
 		struct attr *a = &r->attrs[i];
@@ -136,7 +137,7 @@ static struct resource *finish(const struct draft *d, uint64_t id)
 		if (slice_eq(a->key, SLICE("service.name")))
 			r->service = a->s;
 	}
-	return r;
+	return TAKE_PTR(r);
 }
 
 struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t pid,
@@ -167,6 +168,17 @@ struct resource *resource_ref(struct resource *r)
 
 void resource_unref(struct resource *r)
 {
-	if (r && !--r->refs)
-		free(r);
+	if (!r || --r->refs)
+		return;
+	free(r->attrs);
+	free(r);
+}
+
+void resource_retell(struct resource *r, struct resource *with)
+{
+	free(r->attrs);
+	r->attrs = TAKE_PTR(with->attrs);
+	r->n_attrs = with->n_attrs;
+	r->service = with->service;
+	resource_unref(with);
 }

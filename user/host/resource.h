@@ -16,4 +16,7 @@
 struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t pid,
 			      struct slice facts, struct slice host);
 
+/* For all who hold it the resource says what `with` says from now on. Takes `with`, which nobody else holds. */
+void resource_retell(struct resource *r, struct resource *with);
+
 #endif
