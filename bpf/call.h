@@ -7,8 +7,8 @@
 #ifndef SPANDREL_CALL_H
 #define SPANDREL_CALL_H
 
-#include "arch.h"
 #include "conn.h"
+#include "mmsg.h"
 #include "task.h"
 
 enum where { AT_NOWHERE, AT_BUFFER, AT_VECTOR };
@@ -21,6 +21,8 @@ struct op { /* what every way in fills */
 	__u8 reserved;
 	__u64 addr;  /* of the buffer, or of the iovec array */
 	__u64 count; /* iovecs */
+	__u32 index; /* sendmmsg, recvmmsg: of the message, or MMSG_UNKNOWN */
+	__u32 reserved2;
 };
 
 inline_always void op_hole(struct op *op, int hole)
@@ -75,26 +77,31 @@ inline_always bool nr_buffer(int nr, int dir)
 	return dir == DIR_SEND ? nr == NR_write || nr == NR_sendto : nr == NR_read || nr == NR_recvfrom;
 }
 
-inline_always void op_locate(struct op *op, struct task_struct *task, struct sock *sk)
+/* The call that the caller's thread is in; what cannot have a user buffer, and what is not native, is told at once. */
+inline_always void op_call(struct call *c, struct task_struct *task, int dir)
 {
-	struct call c;
+	call_get(c, task);
+	if (task->flags & PF_IO_WORKER || c->nr == NR_io_uring_enter)
+		c->hole = HOLE_IO_URING;
+	else if (!c->hole && dir == DIR_SEND && (c->nr == NR_sendfile || c->nr == NR_splice))
+		c->hole = HOLE_NO_BUFFER;
+}
 
-	call_get(&c, task);
-	if (task->flags & PF_IO_WORKER || c.nr == NR_io_uring_enter)
-		c.hole = HOLE_IO_URING;
-	else if (!c.hole && op->dir == DIR_SEND && (c.nr == NR_sendfile || c.nr == NR_splice))
-		c.hole = HOLE_NO_BUFFER;
-	if (!c.hole && !fd_is(task, c.arg[0], sk))
-		c.hole = HOLE_FOREIGN;
-	if (c.hole) {
-		op_hole(op, c.hole);
-	} else if (nr_buffer(c.nr, op->dir)) {
+inline_always void op_locate(struct op *op, const struct call *c, struct task_struct *task, struct sock *sk)
+{
+	if (c->hole) {
+		op_hole(op, c->hole);
+	} else if (!fd_is(task, c->arg[0], sk)) {
+		op_hole(op, HOLE_FOREIGN);
+	} else if (nr_buffer(c->nr, op->dir)) {
 		op->where = AT_BUFFER;
-		op->addr = c.arg[1];
-	} else if (nr_vector(c.nr, op->dir)) {
-		op_vector(op, c.arg[1], c.arg[2]);
-	} else if (c.nr == (op->dir == DIR_SEND ? NR_sendmsg : NR_recvmsg)) {
-		op_message(op, c.arg[1]);
+		op->addr = c->arg[1];
+	} else if (nr_vector(c->nr, op->dir)) {
+		op_vector(op, c->arg[1], c->arg[2]);
+	} else if (c->nr == (op->dir == DIR_SEND ? NR_sendmsg : NR_recvmsg)) {
+		op_message(op, c->arg[1]);
+	} else if (c->nr == (op->dir == DIR_SEND ? NR_sendmmsg : NR_recvmmsg) && op->index != MMSG_UNKNOWN) {
+		op_message(op, mmsg_at(c, op->index));
 	} else {
 		op_hole(op, HOLE_FOREIGN);
 	}

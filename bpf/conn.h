@@ -144,6 +144,21 @@ inline_always __u32 tcp_moved(struct tcp_sock *tp, struct sock *sk, int dir)
 	return seq;
 }
 
+/* Bytes that have arrived and were not read; a FIN is none. */
+inline_always __u32 tcp_unread(struct tcp_sock *tp, struct sock *sk)
+{
+	__u32 left = tp->rcv_nxt - tp->copied_seq;
+
+	return left && (sk->__sk_common.skc_flags & (1 << SOCK_DONE)) ? left - 1 : left;
+}
+
+inline_always bool sock_unread(struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp ? tcp_unread(tp, sk) : sk->sk_receive_queue.qlen;
+}
+
 /* The initial sequence number of the receiving direction, plus one: bytes_received counts a FIN as rcv_nxt does. */
 inline_always __u32 tcp_base_recv(struct tcp_sock *tp)
 {

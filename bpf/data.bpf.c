@@ -5,6 +5,20 @@
 
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
 
+/* The end that has the name was bound, so it listened; a socketpair has none. */
+inline_always int unix_role(struct sock *sk)
+{
+	struct unix_sock *u = bpf_skc_to_unix_sock(sk);
+	struct unix_address *theirs = NULL;
+
+	if (!u || !u->peer)
+		return ROLE_UNKNOWN;
+	bpf_core_read(&theirs, sizeof(theirs), &((struct unix_sock *)u->peer)->addr);
+	if (!u->addr == !theirs)
+		return ROLE_UNKNOWN;
+	return theirs ? ROLE_CLIENT : ROLE_SERVER;
+}
+
 /* First sight. op has moved already; offsets are set to what they were before it. */
 subprog int conn_init(struct conn *c, struct sock *sk, struct op *op)
 {
@@ -26,7 +40,8 @@ subprog int conn_init(struct conn *c, struct sock *sk, struct op *op)
 	}
 	if (kind == KIND_UNIX) {
 		c->family = FAM_UNIX;
-		if (!ready || sock_netns(sk) == 0)
+		c->role = unix_role(sk);
+		if (!ready)
 			c->flags |= CF_MID;
 		return 1;
 	}
@@ -136,7 +151,7 @@ inline_always void piece_skip(struct piece *p, __u64 n, bool vector)
 }
 
 /* Hands over what op moved. c->off is where it began. */
-inline_always void conn_data(struct conn *c, struct task_struct *task, struct sock *sk, struct op *op)
+inline_always void conn_data(struct conn *c, const struct call *call, struct task_struct *task, struct sock *sk, struct op *op)
 {
 	struct verdict *v = &verdicts[c->id & (VERDICT_SLOTS - 1)];
 	__u32 cpu = bpf_get_smp_processor_id();
@@ -164,8 +179,8 @@ inline_always void conn_data(struct conn *c, struct task_struct *task, struct so
 			limit = c->turn[dir] + TURN_BUDGET;
 		}
 	}
-	if (op->where == AT_NOWHERE && !op->hole)
-		op_locate(op, task, sk);
+	if (!op->hole)
+		op_locate(op, call, task, sk);
 	piece_init(&s->piece, c, op);
 	if (skip)
 		piece_skip(&s->piece, skip, op->where == AT_VECTOR);
@@ -190,7 +205,7 @@ inline_always void conn_tell(struct conn *c, struct task_struct *task)
 }
 
 /* The shared body: `size` bytes have moved on a selected socket. */
-inline_always void conn_moved(struct sock *sk, struct task_struct *task, struct op *op)
+inline_always void conn_moved(struct sock *sk, const struct call *call, struct task_struct *task, struct op *op)
 {
 	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
@@ -209,8 +224,10 @@ inline_always void conn_moved(struct sock *sk, struct task_struct *task, struct 
 	if (!(c->flags & CF_OPENED) && !emit_open(sk, c))
 		count(KC_MISSED_DATA, 1);
 	else
-		conn_data(c, task, sk, op);
+		conn_data(c, call, task, sk, op);
 	c->off[op->dir & 1] += op->size;
+	if ((c->flags & CF_ABORTED) && !sock_unread(sk))
+		conn_end(c, 3, abort_flags(c), 0);
 }
 
 /* Nothing moved: the peer has ended its direction, or a UNIX socket is dead. */
@@ -220,7 +237,9 @@ inline_always void conn_nothing(struct sock *sk, enum kind kind, int dir, int re
 
 	if (!c)
 		return;
-	if (!ret && dir == DIR_RECV && (sk->sk_shutdown & RCV_SHUTDOWN) && !sk->sk_receive_queue.qlen)
+	if (c->flags & CF_ABORTED)
+		conn_end(c, 3, abort_flags(c), pid);
+	else if (!ret && dir == DIR_RECV && (sk->sk_shutdown & RCV_SHUTDOWN) && !sock_unread(sk))
 		conn_end(c, 1 << DIR_RECV, 0, pid);
 	else if (kind == KIND_UNIX && ret == -104) /* ECONNRESET: the peer left with bytes unread */
 		conn_end(c, 3, EVF_RESET | EVF_FINAL, pid);
@@ -228,26 +247,48 @@ inline_always void conn_nothing(struct sock *sk, enum kind kind, int dir, int re
 		conn_end(c, 1 << DIR_SEND, 0, pid);
 }
 
+/* Moved by a process that is not traced. TCP's sequence numbers will tell; other sockets' offsets only know what is added. */
+inline_always void conn_unseen(struct sock *sk, enum kind kind, int dir, int ret)
+{
+	struct conn *c;
+
+	if (kind == KIND_TCP || ret <= 0 || !sk->sk_bpf_storage)
+		return;
+	c = bpf_sk_storage_get(&conns, sk, 0, 0);
+	if (!c || !(c->flags & CF_OPENED))
+		return;
+	c->off[dir & 1] += ret;
+	count(KC_HOLE_BYTES + HOLE_UNSEEN, ret);
+}
+
 inline_always int on_move(struct sock *sk, int ret, int flags, int dir)
 {
 	enum kind kind = sock_kind(sk);
 	struct op op = { .size = ret, .dir = dir };
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct task_struct *task;
-	__u32 tgid;
+	struct call call;
 
-	if (kind == KIND_NONE || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)) || !ports_match(sk, kind))
+	if (kind == KIND_NONE || !ports_match(sk, kind))
 		return 0;
-	tgid = bpf_get_current_pid_tgid() >> 32;
-	if (!proc_selected(tgid))
-		return 0;
-	if (ret <= 0) {
-		conn_nothing(sk, kind, dir, ret, tgid);
+	if (!proc_selected(pid_tgid >> 32)) {
+		if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+			conn_unseen(sk, kind, dir, ret);
 		return 0;
 	}
 	task = bpf_get_current_task_btf();
+	op_call(&call, task, dir);
+	if (!call.hole && nr_mmsg(call.nr))
+		op.index = mmsg_step(&call, (__u32)pid_tgid, ret);
+	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
+		return 0;
+	if (ret <= 0) {
+		conn_nothing(sk, kind, dir, ret, pid_tgid >> 32);
+		return 0;
+	}
 	if (kind != KIND_UNIX && (flags & MSG_TRUNC))
 		op_hole(&op, HOLE_TRUNC);
-	conn_moved(sk, task, &op);
+	conn_moved(sk, &call, task, &op);
 	return 0;
 }
 

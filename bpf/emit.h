@@ -122,6 +122,12 @@ inline_always void emit_end(struct conn *c, __u8 dirs, __u16 flags, __u32 pid)
 	emit_submit(e);
 }
 
+/* Of the end that was put off until the program had read what was left. */
+inline_always __u16 abort_flags(const struct conn *c)
+{
+	return EVF_FINAL | (c->flags & CF_RESET ? EVF_RESET : 0);
+}
+
 /* Reports what has not been reported yet. */
 inline_always void conn_end(struct conn *c, __u8 dirs, __u16 flags, __u32 pid)
 {

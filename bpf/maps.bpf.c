@@ -7,7 +7,7 @@ struct wake wake __attribute__((aligned(64)));
 __u64 conn_ids __attribute__((aligned(64)));
 struct knobs knobs __attribute__((aligned(64)));
 __u32 ready;
-__u32 self_tgid;
-__u32 self_netns;
+__u32 keep;
+struct whoami self;
 
 char LICENSE[] SEC("license") = "GPL";

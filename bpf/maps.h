@@ -22,8 +22,9 @@ enum conn_flag {
 	CF_SEND_ENDED = 16,
 	CF_FINAL = 32,
 	CF_CONNECTING = 64, /* SYN sent; nothing is known but who did it */
-	CF_TOLD = 256,	   /* user space knows the process that uses it */
-	CF_ABORTED = 128, /* reset while bytes were left to read: the end is reported once they are read */
+	CF_ABORTED = 128,   /* closed while bytes were left to read: the end is reported once they are read */
+	CF_RESET = 256,	    /* and it was by a reset */
+	CF_TOLD = 512,	    /* user space knows the process that uses it */
 };
 
 struct conn { /* of a socket, gone with it */
@@ -78,12 +79,14 @@ struct { /* ends of the tracer's own connections, and its listening ports (addre
 	__type(value, __u8);
 } own_ends SEC(".maps") __weak;
 
+#define MMSG_UNKNOWN 0xffffffff
+
 struct mmsg { /* how far a thread's sendmmsg or recvmmsg has come */
 	__u64 vec;
-	__u64 sk;
+	__u64 fd;
 	__u32 vlen;
-	__u32 next;  /* index of the message that the next hook is about */
-	__u32 ret;   /* of the one before */
+	__u32 next; /* index of the message that the next hook is about, or MMSG_UNKNOWN */
+	__u32 ret;  /* of the one before */
 	__u32 nr;
 };
 
@@ -162,13 +165,15 @@ struct {
 
 /* ---- variables shared with user space ---- */
 
+/* Namespaces by inode number. pid_level: depth of our process id namespace. */
+
 extern struct knobs knobs;
 extern struct verdict verdicts[VERDICT_SLOTS];
 extern struct wake wake;
 extern __u64 conn_ids; /* the last one given */
 extern __u32 ready;	/* sockets that existed before have been marked */
-extern __u32 self_tgid; /* answer of whoami */
-extern __u32 self_netns;
+extern __u32 keep; /* enum sel_kind: a walk over all tasks leaves what is known of these */
+extern struct whoami self; /* answer of the program whoami */
 
 inline_always void count(__u32 which, __u64 n)
 {

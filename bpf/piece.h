@@ -139,6 +139,10 @@ static long step_element(__u32 i, struct working *w)
 		goto fault;
 	p->filled += n;
 	p->at += n;
+	if (p->at == v.iov_len) {
+		p->at = 0;
+		p->element++;
+	}
 	return 0;
 fault:
 	p->fault = 1;
@@ -155,7 +159,7 @@ static long step_vector(__u32 i, struct working *w)
 		return 1;
 	p->filled = 0;
 	p->want = n;
-	bpf_loop(1024 + 64, step_element, w, 0);
+	bpf_loop(UIO_MAXIOV + 1, step_element, w, 0);
 	if (p->fault || p->filled < n) { /* what was read so far is good, all behind it unknown */
 		p->tail += p->rest - p->filled;
 		p->rest = n = p->filled;

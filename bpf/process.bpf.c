@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* Processes: which are selected, from their first instruction on; and what user space is told of them. */
 #include "tell.h"
+#include "mmsg.h"
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
@@ -27,8 +28,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	bits = proc_bits(parent->tgid);
 	if (knobs.check & SEL_CGROUP) /* clone3 may put it elsewhere */
 		bits = (bits & ~BITS_OF(SEL_CGROUP)) | task_match(child, SEL_CGROUP);
-	if (bits)
-		proc_set(tgid, bits);
+	proc_set(tgid, bits); /* none, too: the number may have been another's */
 	return 0;
 }
 
@@ -64,7 +64,9 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	__u32 tgid = task->tgid;
 	struct ev_exit *e;
 
-	if (task->signal->live.counter || !proc_told(tgid))
+	if (task->signal->live.counter)
+		return 0;
+	if (!proc_told(tgid))
 		goto forget;
 	bpf_map_delete_elem(&told, &tgid);
 	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
@@ -77,7 +79,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	e->reserved = 0;
 	emit_submit(e);
 forget:
-	if (knobs.check && !task->signal->live.counter)
+	if (knobs.check)
 		bpf_map_delete_elem(&procs, &tgid);
 	return 0;
 }
@@ -88,10 +90,12 @@ int each_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 
+	if (task)
+		mmsg_mark(task);
 	if (!task || task->pid != task->tgid || (task->flags & PF_KTHREAD) || (__u32)task->tgid == knobs.self)
 		return 0;
 	if (knobs.check)
-		proc_review(task, task->tgid, SEL_PID | SEL_EXE | SEL_COMM | SEL_CGROUP);
+		proc_review(task, task->tgid, (SEL_PID | SEL_EXE | SEL_COMM | SEL_CGROUP) & ~keep);
 	return 0;
 }
 
@@ -100,8 +104,11 @@ SEC("raw_tp")
 int whoami(void *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct pid *pid = task->thread_pid;
 
-	self_tgid = bpf_get_current_pid_tgid() >> 32;
-	self_netns = task->nsproxy->net_ns->ns.inum;
+	self.tgid = bpf_get_current_pid_tgid() >> 32;
+	self.netns = task->nsproxy->net_ns->ns.inum;
+	self.pid_level = pid->level;
+	self.pidns = pid_at(pid, self.pid_level).ns;
 	return 0;
 }

@@ -145,7 +145,7 @@ inline_always __u32 id_bits(const struct sel_id *ids, __u32 n, __u64 id, __u32 k
 {
 	__u32 bits = 0;
 
-	for (__u32 i = 0; i < SEL_MAX && i < n; i++)
+	for (__u32 i = 0; id && i < SEL_MAX && i < n; i++)
 		if (ids[i].id == id)
 			bits |= ids[i].exclude ? EXCLUDED(kind) : kind;
 	return bits;
@@ -173,15 +173,41 @@ subprog __u32 match_cgroup(struct task_struct *task, struct walk *w)
 	return w->bits;
 }
 
+struct pid_in {
+	__u32 nr, ns;
+};
+
+inline_always struct pid_in pid_at(struct pid *pid, __u32 level)
+{
+	struct upid up = { 0 };
+
+	bpf_core_read(&up, sizeof(up), &pid->numbers[level]);
+	return (struct pid_in){ up.nr, BPF_CORE_READ(up.ns, ns.inum) };
+}
+
+/* The process id as our own namespace has it, which is where --pid was typed; 0: it has none there. */
+inline_always __u32 task_nr(struct task_struct *task)
+{
+	struct pid *pid;
+	struct pid_in at;
+
+	if (!self.pid_level)
+		return BPF_CORE_READ(task, tgid);
+	pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	if (BPF_CORE_READ(pid, level) < self.pid_level)
+		return 0;
+	at = pid_at(pid, self.pid_level);
+	return at.ns == self.pidns ? at.nr : 0;
+}
+
 static long parent_step(__u32 i, struct walking *walking)
 {
 	struct walk *w = walking->w;
 	struct task_struct *task = w->task;
-	__u32 tgid = BPF_CORE_READ(task, tgid);
 
-	if (!tgid)
+	if (!BPF_CORE_READ(task, tgid))
 		return 1;
-	w->bits |= id_bits(knobs.pid, knobs.n_pid, tgid, SEL_PID);
+	w->bits |= id_bits(knobs.pid, knobs.n_pid, task_nr(task), SEL_PID);
 	w->task = BPF_CORE_READ(task, real_parent);
 	return 0;
 }

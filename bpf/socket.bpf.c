@@ -83,8 +83,9 @@ inline_always void on_closing(struct sock *sk, struct conn *c, int was, int now,
 	}
 	if (was == TCP_ESTABLISHED || was == TCP_CLOSE_WAIT || sk->sk_err)
 		flags |= EVF_RESET;
-	if (c->tcp && sk->sk_socket && sk->sk_receive_queue.qlen) {
-		c->flags |= CF_ABORTED; /* the program may still read what came before the reset */
+	/* not ours to end yet: the program may still read what came before, or is just inside a call on this socket */
+	if (c->tcp && sk->sk_socket && sk->sk_shutdown != BOTH_SHUTDOWN && (sk->sk_lock.owned || sock_unread(sk))) {
+		c->flags |= CF_ABORTED | (flags & EVF_RESET ? CF_RESET : 0);
 		conn_end(c, 1 << DIR_SEND, flags & EVF_RESET, 0);
 		return;
 	}
@@ -128,7 +129,7 @@ int BPF_PROG(on_destroy, struct sock *sk)
 	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
 
 	if (c && c->id)
-		conn_end(c, 3, EVF_FINAL | (c->flags & CF_ABORTED ? EVF_RESET : 0), 0);
+		conn_end(c, 3, abort_flags(c), 0);
 	return 0;
 }
 

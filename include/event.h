@@ -237,6 +237,14 @@ struct wake {
 	__u32 reserved;
 };
 
+/* What a program run by the reader says of the reader; namespaces by inode number. */
+struct whoami {
+	__u32 tgid;	/* process id in the initial namespace */
+	__u32 netns;
+	__u32 pidns;
+	__u32 pid_level;	/* depth of that namespace, 0 the initial one */
+};
+
 /* ---- the kernel's counters (per CPU) ------------------------------------------------------------ */
 
 enum kcount {

@@ -177,8 +177,10 @@ struct socket {
 	struct sock *sk;
 };
 struct bpf_local_storage;
+typedef struct { int owned; } socket_lock_t;
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	struct sk_buff_head sk_receive_queue;
 	int sk_err;
 	struct socket *sk_socket;

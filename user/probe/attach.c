@@ -47,8 +47,8 @@ static int ask_who(struct spandrel_bpf *skel)
 
 	if (err)
 		return err;
-	skel->bss->knobs.self = skel->bss->self_tgid;
-	skel->bss->knobs.netns = skel->bss->self_netns;
+	skel->bss->knobs.self = skel->bss->self.tgid;
+	skel->bss->knobs.netns = skel->bss->self.netns;
 	if (getrandom(&skel->bss->knobs.key, sizeof(skel->bss->knobs.key), 0) < 0)
 		return -errno;
 	return 0;

@@ -77,6 +77,12 @@ int probe_open(struct probe **out, const struct probe_config *config)
 	return 0;
 }
 
+/* A descendant whose parents are gone is known only by its mark: the same --pid list leaves the marks alone. */
+static bool same_pids(const struct knobs *a, const struct knobs *b)
+{
+	return a->n_pid == b->n_pid && !memcmp(a->pid, b->pid, a->n_pid * sizeof(a->pid[0]));
+}
+
 int probe_reselect(struct probe *p, const struct select *s)
 {
 	struct knobs *k;
@@ -88,10 +94,12 @@ int probe_reselect(struct probe *p, const struct select *s)
 		return err;
 	*k = p->skel->bss->knobs;
 	err = select_knobs(k, s, error, sizeof(error));
-	if (err)
+	if (err) {
 		log_error("%s", error);
-	else
+	} else {
+		p->skel->bss->keep = same_pids(k, &p->skel->bss->knobs) ? SEL_PID : 0;
 		p->skel->bss->knobs = *k;
+	}
 	free(k);
 	return err ? err : plan_walk(p->skel->progs.each_task, NULL, NULL);
 }

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+# make live-capture: every call that moves bytes, against what the probe reports of it (root). T=name picks cases.
+CAPTURE_SRC := $(wildcard tests/capture/*.c)
+
+$(BUILD)/tests/capture/capture: $(CAPTURE_SRC) $(wildcard tests/capture/*.h) $(BUILD)/libspandrel.a
+	$(call msg,TEST,tests/capture)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -Itests -o $@ $(CAPTURE_SRC) $(BUILD)/libspandrel.a \
+		$(LDLIBS) -lpthread
+
+LIVE_TESTS += '$(BUILD)/tests/capture/capture'
+
+live-capture: $(BUILD)/tests/capture/capture
+	$(Q)$< $(if $(T),"$(T)")
+
+.PHONY: live-capture
