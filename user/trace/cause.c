@@ -57,7 +57,7 @@ static void note_time(struct cause *c, uint64_t t)
 		c->now = t;
 }
 
-/* ---- placing ---------------------------------------------------------------------------------- */
+/* ---- placing ---- */
 
 static void place(struct cause *c, struct node *n)
 {
@@ -108,7 +108,7 @@ static void place_alone(struct cause *c, struct exchange *x)
 	c->out.placed(c->out.arg, x, &p);
 }
 
-/* ---- what happens to an exchange -------------------------------------------------------------- */
+/* ---- what happens to an exchange ---- */
 
 static void read_context(struct cause *c, struct node *n)
 {
@@ -142,8 +142,8 @@ void cause_begin(struct cause *c, struct exchange *x)
 }
 
 /*
- * A thread that calls reads the answer itself. Where another one does, the request was handed over, or belongs to a task
- * that moves from thread to thread: who sent it says nothing.
+ * A thread that calls reads the answer itself. Where another one does, the request was handed over,
+ * or belongs to a task that moves from thread to thread: who sent it says nothing.
  */
 static void check_call(struct cause *c, struct node *n)
 {
@@ -193,7 +193,8 @@ void cause_abandon(struct cause *c, struct exchange *x)
 		peer_forget(&c->peers, n);
 		list_del(&n->line.sibling);
 		list_for_each_safe(at, &n->line.down)
-			node_refuse(list_entry(at, struct node, line.sibling), STAT_links_abandoned, &c->ready);
+			node_refuse(list_entry(at, struct node, line.sibling), STAT_links_abandoned,
+				    &c->ready);
 	}
 	exchange_free(x);
 	settle(c);
@@ -223,5 +224,6 @@ void cause_flush(struct cause *c)
 	peer_expire(&c->peers, UINT64_MAX);
 	settle(c);
 	while (!list_empty(&c->waiting))
-		force(c, list_entry(c->waiting.next, struct node, hold.waiting), STAT_links_abandoned);
+		force(c, list_entry(c->waiting.next, struct node, hold.waiting),
+		      STAT_links_abandoned);
 }

@@ -6,7 +6,7 @@
 #include "base/hex.h"
 
 #define TRACEPARENT_LEN 55
-#define FLAGS_KNOWN 0x03
+#define FLAGS_KNOWN	0x03
 
 static bool all_zero(const uint8_t *p, size_t n)
 {
@@ -18,19 +18,20 @@ static bool all_zero(const uint8_t *p, size_t n)
 
 static bool ids_valid(const struct trace_context *t)
 {
-	return !all_zero(t->trace_id, sizeof(t->trace_id)) && !all_zero(t->span_id, sizeof(t->span_id));
+	return !all_zero(t->trace_id, sizeof(t->trace_id)) &&
+	       !all_zero(t->span_id, sizeof(t->span_id));
 }
 
 int traceparent_parse(struct slice s, struct trace_context *out)
 {
-	struct trace_context t = { .valid = true };
+	struct trace_context t = {.valid = true};
 	uint8_t version;
 
 	s = slice_trim(s);
 	if (s.n < TRACEPARENT_LEN || s.p[2] != '-' || s.p[35] != '-' || s.p[52] != '-')
 		return -EINVAL;
-	if (!hex_get(&version, s.p, 1) || !hex_get(t.trace_id, s.p + 3, 16) || !hex_get(t.span_id, s.p + 36, 8) ||
-	    !hex_get(&t.flags, s.p + 53, 1))
+	if (!hex_get(&version, s.p, 1) || !hex_get(t.trace_id, s.p + 3, 16) ||
+	    !hex_get(t.span_id, s.p + 36, 8) || !hex_get(&t.flags, s.p + 53, 1))
 		return -EINVAL;
 	if (version == 0xff)
 		return -EINVAL;
@@ -91,11 +92,12 @@ static int parse_w3c(const struct carrier *c, struct arena *arena, struct trace_
 /* Trace ids of 16 digits are the lower half. */
 static int parse_b3_ids(struct slice trace, struct slice span, struct trace_context *out)
 {
-	struct trace_context t = { .valid = true };
+	struct trace_context t = {.valid = true};
 
 	if ((trace.n != 16 && trace.n != 32) || span.n != 16)
 		return -EINVAL;
-	if (!hex_get(t.trace_id + 16 - trace.n / 2, trace.p, trace.n / 2) || !hex_get(t.span_id, span.p, 8))
+	if (!hex_get(t.trace_id + 16 - trace.n / 2, trace.p, trace.n / 2) ||
+	    !hex_get(t.span_id, span.p, 8))
 		return -EINVAL;
 	if (!ids_valid(&t))
 		return -EINVAL;
@@ -128,7 +130,7 @@ static int parse_b3_single(const struct carrier *c, struct trace_context *out)
 {
 	struct slice rest, part[4];
 	enum sampled sampled = SAMPLED_UNKNOWN;
-	struct trace_context t = { 0 };
+	struct trace_context t = {0};
 	unsigned n = find_field(c, CARRIER_B3, &rest), parts = 0;
 
 	if (!n)
@@ -151,7 +153,8 @@ static int parse_b3_single(const struct carrier *c, struct trace_context *out)
 /* Debug implies the decision; a value that is not known decides nothing. */
 static enum sampled b3_decision(struct slice sampled, struct slice flags)
 {
-	if (slice_eq(flags, SLICE("1")) || slice_eq(sampled, SLICE("1")) || slice_eq(sampled, SLICE("true")))
+	if (slice_eq(flags, SLICE("1")) || slice_eq(sampled, SLICE("1")) ||
+	    slice_eq(sampled, SLICE("true")))
 		return SAMPLED_YES;
 	if (slice_eq(sampled, SLICE("0")) || slice_eq(sampled, SLICE("false")))
 		return SAMPLED_NO;
@@ -160,10 +163,13 @@ static enum sampled b3_decision(struct slice sampled, struct slice flags)
 
 static int parse_b3_multi(const struct carrier *c, struct trace_context *out)
 {
-	struct slice trace = SLICE_NONE, span = SLICE_NONE, sampled = SLICE_NONE, flags = SLICE_NONE;
-	unsigned n_trace = find_field(c, CARRIER_B3_TRACEID, &trace), n_span = find_field(c, CARRIER_B3_SPANID, &span);
-	unsigned n_sampled = find_field(c, CARRIER_B3_SAMPLED, &sampled), n_flags = find_field(c, CARRIER_B3_FLAGS, &flags);
-	struct trace_context t = { 0 };
+	struct slice trace = SLICE_NONE, span = SLICE_NONE, sampled = SLICE_NONE,
+		     flags = SLICE_NONE;
+	unsigned n_trace = find_field(c, CARRIER_B3_TRACEID, &trace),
+		 n_span = find_field(c, CARRIER_B3_SPANID, &span);
+	unsigned n_sampled = find_field(c, CARRIER_B3_SAMPLED, &sampled),
+		 n_flags = find_field(c, CARRIER_B3_FLAGS, &flags);
+	struct trace_context t = {0};
 	enum sampled decision = b3_decision(sampled, flags);
 
 	if (!n_trace && !n_span && !n_sampled && !n_flags)
@@ -181,7 +187,7 @@ bool context_parse(const struct carrier *c, struct arena *arena, struct trace_co
 {
 	int w3c, single, multi;
 
-	*out = (struct trace_context){ 0 };
+	*out = (struct trace_context){0};
 	if (!c->n)
 		return true;
 	w3c = parse_w3c(c, arena, out);

@@ -5,7 +5,7 @@
 
 void node_init(struct node *n, struct exchange *x)
 {
-	*n = (struct node){ .x = x };
+	*n = (struct node){.x = x};
 	list_init(&n->line.down);
 	list_init(&n->line.sibling);
 	list_init(&n->own.owned);

@@ -3,7 +3,7 @@
 
 #include "base/stats.h"
 
-/* ---- inbound exchanges ------------------------------------------------------------------------ */
+/* ---- inbound exchanges ---- */
 
 static void own(struct owner *w, struct node *n)
 {
@@ -71,9 +71,9 @@ void owner_end(struct owners *o, struct node *n, uint64_t now)
 	owner_forget(o, n);
 }
 
-/* ---- outgoing requests ------------------------------------------------------------------------ */
+/* ---- outgoing requests ---- */
 
-/* How many open inbound exchanges of the process came with this context: 0, 1 (*out), 2 for more. */
+/* How many open inbound exchanges of the process have this context: 0, 1 (*out), 2 for more. */
 static int find_copied(const struct owners *o, const struct node *client, struct node **out)
 {
 	uint32_t pid = client->x->req_first.pid;
@@ -95,7 +95,7 @@ static int find_copied(const struct owners *o, const struct node *client, struct
 	return at == first ? found : 2;
 }
 
-/* The one exchange that the thread works for. Counts why there is none, if there might have been. */
+/* The one exchange that the thread works for. Counts why there is none, if one was possible. */
 static struct node *find_owned(const struct owners *o, const struct node *client)
 {
 	const struct mark *first = &client->x->req_first;

@@ -4,7 +4,7 @@
 
 #include "base/stats.h"
 
-#define CLOSE_WALK 64 /* open exchanges of the process looked at in the close check of one that ends */
+#define CLOSE_WALK 64 /* open exchanges of the process looked at when one ends */
 
 /* What hangs on n by its thread alone has no parent then. */
 static void drop_thread_edges(struct owners *o, struct node *n)
@@ -60,8 +60,8 @@ static void mark_loop(struct owners *o, struct owner *w)
 }
 
 /*
- * The end of a close-delimited response cannot be seen on a UNIX socket: when the context that wrote it reads on, it is
- * taken to be done. owner_end() looks whether it was.
+ * The end of a close-delimited response cannot be seen on a UNIX socket: when the context that
+ * wrote it reads on, it is taken to be done. owner_end() looks whether it was.
  */
 static bool may_be_done(const struct owner *w, const struct node *a)
 {
@@ -101,11 +101,15 @@ static void check_writer(struct owners *o, struct node *b, const struct mark *by
 	if (!w || w->loop)
 		return;
 	a = owner_active(w);
-	if ((a && a->x->req_head.time <= by->time) || (w->last_from <= by->time && by->time <= w->last_to))
+	if ((a && a->x->req_head.time <= by->time) ||
+	    (w->last_from <= by->time && by->time <= w->last_to))
 		mark_loop(o, w);
 }
 
-/* The close check from the other side: while n was open, did its context write another's response that is not done yet? */
+/*
+ * The close check from the other side: while n was open, did its context write another's response
+ * that is not done yet?
+ */
 static void check_written(struct owners *o, struct node *n)
 {
 	struct owner *w = n->own.owner;

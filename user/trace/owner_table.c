@@ -35,7 +35,7 @@ struct process *process_get(struct owners *o, uint32_t pid)
 	return p;
 }
 
-/* A process without contexts and open exchanges says nothing, unless all its contexts are marked. */
+/* Without contexts and open exchanges a process says nothing, unless all of it is marked. */
 void process_put(struct owners *o, struct process *p)
 {
 	if (p->n_owners || !list_empty(&p->open) || (p->loops && !p->exited))
@@ -81,12 +81,12 @@ struct owner *owner_find(const struct owners *o, uint32_t pid, uint64_t ctx)
 }
 
 /*
- * Runtimes whose tasks go on in whatever thread is free: there a thread stands for nobody, and the checks find that out
- * only after a while. Their own contexts will.
+ * Runtimes whose tasks go on in whatever thread is free: there a thread stands for nobody, and the
+ * checks find that out only after a while. Their own contexts will.
  */
 static bool moves_tasks(const struct resource *r)
 {
-	static const struct slice languages[] = { SLICE("go"), SLICE("rust"), SLICE("dotnet") };
+	static const struct slice languages[] = {SLICE("go"), SLICE("rust"), SLICE("dotnet")};
 
 	for (unsigned i = 0; r && i < r->n_attrs; i++) {
 		const struct attr *a = &r->attrs[i];

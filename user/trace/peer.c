@@ -26,11 +26,11 @@ void peers_fini(struct peers *p)
 	table_fini(&p->awaiting);
 }
 
-/* ---- keys ------------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
 static bool is_loopback(const uint8_t a[16])
 {
-	static const uint8_t mapped[13] = { [10] = 0xff, 0xff, 127 }, six[16] = { [15] = 1 };
+	static const uint8_t mapped[13] = {[10] = 0xff, 0xff, 127}, six[16] = {[15] = 1};
 
 	return !memcmp(a, mapped, sizeof(mapped)) || !memcmp(a, six, sizeof(six));
 }
@@ -56,7 +56,8 @@ static uint64_t tuple_key(const struct call *call)
 	const struct endpoint *server = call->server ? &c->local : &c->remote;
 
 	if (c->family == FAM_UNIX)
-		return call->server ? table_mix(c->peer_key, c->self_key) : table_mix(c->self_key, c->peer_key);
+		return call->server ? table_mix(c->peer_key, c->self_key)
+				    : table_mix(c->self_key, c->peer_key);
 	return mix_endpoint(endpoint_key(c, client), server);
 }
 
@@ -83,14 +84,16 @@ static bool same_request(const struct exchange *a, const struct exchange *b)
 	if ((c->family == FAM_UNIX) != (d->family == FAM_UNIX))
 		return false;
 	if (c->family == FAM_UNIX)
-		return a->req_off == b->req_off && c->self_key == (swapped ? d->peer_key : d->self_key) &&
+		return a->req_off == b->req_off &&
+		       c->self_key == (swapped ? d->peer_key : d->self_key) &&
 		       c->peer_key == (swapped ? d->self_key : d->peer_key);
-	return a->req_seq == b->req_seq && endpoint_equal(&c->local, swapped ? &d->remote : &d->local) &&
+	return a->req_seq == b->req_seq &&
+	       endpoint_equal(&c->local, swapped ? &d->remote : &d->local) &&
 	       endpoint_equal(&c->remote, swapped ? &d->local : &d->remote) &&
 	       (c->netns == d->netns || !is_loopback(c->remote.addr));
 }
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory ---- */
 
 static uint64_t *slot(const struct peers *p, uint64_t key)
 {
@@ -116,7 +119,7 @@ static void unlearn(struct peers *p, uint64_t key, enum fact fact)
 		*slot(p, key) = 0;
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------- */
+/* ---- waiting ---- */
 
 static bool is_likely(const struct conn_info *c)
 {
@@ -194,7 +197,7 @@ static void outdate(struct peers *p, const struct node *n)
 		miss(p, before);
 }
 
-/* ---- meeting ---------------------------------------------------------------------------------- */
+/* ---- meeting ---- */
 
 static void set_conflict(struct peers *p, struct node *n)
 {
@@ -220,7 +223,8 @@ static struct node *find_other(struct peers *p, struct node *n)
 
 		if (!same_request(o->x, n->x))
 			continue;
-		conflict |= o->meet.conflict || o->meet.met || other || o->x->call.server == n->x->call.server;
+		conflict |= o->meet.conflict || o->meet.met || other ||
+			    o->x->call.server == n->x->call.server;
 		other = o;
 		found[n_found++] = o;
 	}
@@ -244,7 +248,8 @@ void peer_begin(struct peers *p, struct node *n)
 	remember(p, n->meet.key, call->server ? FACT_SERVER : FACT_CLIENT);
 	if (call->server && call->conn.family != FAM_UNIX)
 		unlearn(p, endpoint_key(&call->conn, &call->conn.local), FACT_ALONE);
-	n->meet.key = table_mix(n->meet.key, call->conn.family == FAM_UNIX ? n->x->req_off : n->x->req_seq);
+	n->meet.key =
+	    table_mix(n->meet.key, call->conn.family == FAM_UNIX ? n->x->req_off : n->x->req_seq);
 	n->meet.indexed = index_add(&p->ends, n->meet.key, &n->meet.ring);
 	other = n->meet.indexed ? find_other(p, n) : NULL;
 	if (!other)

@@ -114,7 +114,7 @@ static void bequeath(const struct placement *p, struct node *child, struct list 
 
 void node_resolve(struct node *n, struct rng *rng, struct placement *p, struct list *ready)
 {
-	*p = (struct placement){ .start = find_start(n) };
+	*p = (struct placement){.start = find_start(n)};
 	put_random(p->span_id, rng);
 	if (!place_below(n, p) && !place_remote(n, p)) {
 		put_random(p->trace_id, rng);

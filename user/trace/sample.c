@@ -10,7 +10,7 @@ void sampler_init(struct sampler *s, double ratio)
 {
 	size_t n;
 
-	*s = (struct sampler){ .threshold = FULL };
+	*s = (struct sampler){.threshold = FULL};
 	if (!(ratio > 0))
 		return;
 	/* 2^56 (1 − ratio), without the bits that 1 − ratio would lose */
@@ -36,7 +36,7 @@ static uint64_t randomness(const uint8_t trace_id[16], const struct trace_contex
 /* th only while it agrees with the flag: otherwise the probability is not known. */
 static struct sample_verdict keep_with_parent(const struct trace_context *parent, uint64_t r)
 {
-	struct sample_verdict v = { .keep = true };
+	struct sample_verdict v = {.keep = true};
 	uint64_t threshold;
 
 	if (!tracestate_th(parent->tracestate, &threshold) && r >= threshold)
@@ -44,13 +44,14 @@ static struct sample_verdict keep_with_parent(const struct trace_context *parent
 	return v;
 }
 
-struct sample_verdict sample_decide(const struct sampler *s, const uint8_t trace_id[16], const struct trace_context *parent)
+struct sample_verdict sample_decide(const struct sampler *s, const uint8_t trace_id[16],
+				    const struct trace_context *parent)
 {
 	uint64_t r = randomness(trace_id, parent);
 
 	if (parent && parent->sampled == SAMPLED_YES)
 		return keep_with_parent(parent, r);
 	if ((parent && parent->sampled == SAMPLED_NO) || r < s->threshold)
-		return (struct sample_verdict){ .keep = false };
-	return (struct sample_verdict){ .keep = true, .has_th = true, .th = slice_str(s->th) };
+		return (struct sample_verdict){.keep = false};
+	return (struct sample_verdict){.keep = true, .has_th = true, .th = slice_str(s->th)};
 }

@@ -6,15 +6,16 @@
 #include "trace/cause.h"
 #include "trace/sample.h"
 
-#define FLAG_SAMPLED 0x01
-#define FLAG_RANDOM 0x02
+#define FLAG_SAMPLED	0x01
+#define FLAG_RANDOM	0x02
 #define FLAG_HAS_REMOTE 0x100 /* whether the parent is remote is known */
-#define FLAG_REMOTE 0x200
+#define FLAG_REMOTE	0x200
 
 /* The random bit is the sender's when the trace id is. */
 static uint32_t flags_of(const struct placement *p)
 {
-	uint32_t random = p->origin && p->origin->valid ? p->origin->flags & FLAG_RANDOM : FLAG_RANDOM;
+	uint32_t random =
+	    p->origin && p->origin->valid ? p->origin->flags & FLAG_RANDOM : FLAG_RANDOM;
 
 	return FLAG_SAMPLED | random | FLAG_HAS_REMOTE | (p->parent_remote ? FLAG_REMOTE : 0);
 }
@@ -43,8 +44,8 @@ static uint64_t end_of(const struct exchange *x)
 
 static bool is_truncated(const struct call *call)
 {
-	return call->truncated || call->end == CALL_TIMEOUT || call->end == CALL_CUT || call->req->truncated ||
-	       (call->resp && call->resp->truncated);
+	return call->truncated || call->end == CALL_TIMEOUT || call->end == CALL_CUT ||
+	       call->req->truncated || (call->resp && call->resp->truncated);
 }
 
 static void set_times(struct span *s, const struct placement *p, int64_t clock_offset)
@@ -54,10 +55,11 @@ static void set_times(struct span *s, const struct placement *p, int64_t clock_o
 }
 
 /* No probability is known, or the parent's was found inconsistent: no th. */
-static struct slice trace_state_of(struct exchange *x, const struct placement *p, const struct sample_verdict *v)
+static struct slice trace_state_of(struct exchange *x, const struct placement *p,
+				   const struct sample_verdict *v)
 {
-	return tracestate_with_th(p->origin ? p->origin->tracestate : SLICE_NONE, v->has_th ? v->th : SLICE_NONE,
-				  &x->arena);
+	return tracestate_with_th(p->origin ? p->origin->tracestate : SLICE_NONE,
+				  v->has_th ? v->th : SLICE_NONE, &x->arena);
 }
 
 /* What every protocol shares. */
@@ -72,7 +74,8 @@ static void describe_shared(struct span *s, const struct placement *p)
 		describe_bool(&s->d, "spandrel.truncated", true);
 }
 
-struct span *span_build(struct exchange *x, const struct placement *p, const struct sample_verdict *v, int64_t clock_offset,
+struct span *span_build(struct exchange *x, const struct placement *p,
+			const struct sample_verdict *v, int64_t clock_offset,
 			const struct describe_config *config)
 {
 	struct span *s = arena_zalloc(&x->arena, sizeof(*s));

@@ -8,9 +8,9 @@
 #include "base/scope.h"
 
 #define MEMBERS_MAX 32
-#define KEY_MAX 256
-#define VALUE_MAX 256
-#define DIGITS 14 /* hexadecimal, of a 56-bit number */
+#define KEY_MAX	    256
+#define VALUE_MAX   256
+#define DIGITS	    14 /* hexadecimal, of a 56-bit number */
 
 /* The next member that is not empty, without the white space around it. */
 static bool next_member(struct slice *rest, struct slice *member)
@@ -25,13 +25,14 @@ static bool next_member(struct slice *rest, struct slice *member)
 
 static bool key_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '*' || c == '/' ||
-	       c == '@';
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+	       c == '*' || c == '/' || c == '@';
 }
 
 static bool key_valid(struct slice key)
 {
-	if (!key.n || key.n > KEY_MAX || !((key.p[0] >= 'a' && key.p[0] <= 'z') || (key.p[0] >= '0' && key.p[0] <= '9')))
+	if (!key.n || key.n > KEY_MAX ||
+	    !((key.p[0] >= 'a' && key.p[0] <= 'z') || (key.p[0] >= '0' && key.p[0] <= '9')))
 		return false;
 	for (size_t i = 1; i < key.n; i++)
 		if (!key_char(key.p[i]))
@@ -44,7 +45,8 @@ static bool value_valid(struct slice value)
 	if (!value.n || value.n > VALUE_MAX || value.p[value.n - 1] == ' ')
 		return false;
 	for (size_t i = 0; i < value.n; i++)
-		if (value.p[i] < 0x20 || value.p[i] > 0x7e || value.p[i] == ',' || value.p[i] == '=')
+		if (value.p[i] < 0x20 || value.p[i] > 0x7e || value.p[i] == ',' ||
+		    value.p[i] == '=')
 			return false;
 	return true;
 }
@@ -69,7 +71,8 @@ static ssize_t check_lines(const struct slice *lines, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		rest = lines[i];
 		while (next_member(&rest, &member)) {
-			if (!member_split(member, &key, &value) || !key_valid(key) || !value_valid(value))
+			if (!member_split(member, &key, &value) || !key_valid(key) ||
+			    !value_valid(value))
 				return -EINVAL;
 			if (++members > MEMBERS_MAX)
 				return -EINVAL;
@@ -102,7 +105,7 @@ int tracestate_parse(const struct slice *lines, size_t n, struct arena *arena, s
 {
 	ssize_t bytes = check_lines(lines, n);
 	struct slice rest, member;
-	struct writer w = { 0 };
+	struct writer w = {0};
 
 	if (bytes < 0)
 		return (int)bytes;
@@ -223,7 +226,8 @@ static void put_ot(struct writer *w, struct slice old, struct slice th)
 		put(w, th);
 	}
 	while (slice_split(&old, ';', &sub)) {
-		if (!sub_split(sub, &key, &value) || slice_eq(key, SLICE("th")) || w->n - begin + 1 + sub.n > VALUE_MAX)
+		if (!sub_split(sub, &key, &value) || slice_eq(key, SLICE("th")) ||
+		    w->n - begin + 1 + sub.n > VALUE_MAX)
 			continue;
 		if (w->n > begin)
 			put(w, SLICE(";"));
@@ -236,7 +240,7 @@ static void put_ot(struct writer *w, struct slice old, struct slice th)
 struct slice tracestate_with_th(struct slice state, struct slice th, struct arena *arena)
 {
 	struct slice old = SLICE_NONE, rest = state, member;
-	struct writer w = { 0 };
+	struct writer w = {0};
 	size_t members;
 
 	if (!find_ot(state, &old) && !th.n)
