@@ -104,12 +104,15 @@ int64_t http1_chunks_parse(struct http1_chunks *c, struct slice in, uint64_t *sk
 
 enum http1_kind { KIND_OTHER, KIND_HEAD, KIND_CONNECT, KIND_UPGRADE, KIND_UNKNOWN };
 
-/* Keys are consecutive: the oldest is last - n + 1. Two bits of kind for each of the first HTTP1_QUEUE_MAX. */
+/*
+ * Keys are consecutive: the oldest is last - n + 1. Two bits of kind for each; requests beyond HTTP1_QUEUE_MAX, for which
+ * the caller has no room either, are only counted.
+ */
 struct http1_queue {
-	uint64_t last;	 /* key of the newest request */
-	uint32_t n;	 /* requests not answered */
-	uint32_t stale;	 /* the oldest of them, which a loss made void */
-	uint32_t beyond; /* the newest of them, of unknown kind */
+	uint64_t last;	/* key of the newest request */
+	uint32_t n;	/* requests not answered */
+	uint32_t stale; /* the oldest of them, which a loss made void */
+	uint64_t unknown_from, unknown_to; /* keys whose kind was not kept; 0: none */
 	uint64_t kinds[HTTP1_QUEUE_MAX / 32];
 };
 

@@ -6,9 +6,16 @@ static enum http1_kind kind_of(const struct http1_queue *q, uint64_t key)
 {
 	unsigned slot = key % HTTP1_QUEUE_MAX;
 
-	if (q->last - key < q->beyond)
+	if (key >= q->unknown_from && key <= q->unknown_to)
 		return KIND_UNKNOWN;
 	return (q->kinds[slot / 32] >> slot % 32 * 2) & 3;
+}
+
+static void push_unknown(struct http1_queue *q, uint64_t key)
+{
+	if (q->unknown_to < key - q->n) /* those of before are answered */
+		q->unknown_from = key;
+	q->unknown_to = key;
 }
 
 uint64_t http1_queue_push(struct http1_queue *q, enum http1_kind kind)
@@ -16,8 +23,8 @@ uint64_t http1_queue_push(struct http1_queue *q, enum http1_kind kind)
 	uint64_t key = ++q->last;
 	unsigned slot = key % HTTP1_QUEUE_MAX, shift = slot % 32 * 2;
 
-	if (q->beyond || q->n >= HTTP1_QUEUE_MAX)
-		q->beyond++;
+	if (q->n >= HTTP1_QUEUE_MAX)
+		push_unknown(q, key);
 	else
 		q->kinds[slot / 32] = (q->kinds[slot / 32] & ~(3ULL << shift)) | (uint64_t)kind << shift;
 	q->n++;
@@ -42,8 +49,6 @@ static void keep_newest(struct http1_queue *q, uint32_t n)
 {
 	q->n = n;
 	q->stale = 0;
-	if (q->beyond > n)
-		q->beyond = n;
 }
 
 void http1_queue_pop(struct http1_queue *q)
