@@ -40,7 +40,8 @@ enum http1_coding { TE_NONE, TE_CHUNKED, TE_OTHER };
 
 struct http1_framing {
 	uint8_t coding; /* enum http1_coding: the last transfer coding */
-	bool has_length, bad; /* bad: several lengths, not a number, a coding after chunked */
+	bool chunked;	/* among them */
+	bool has_length, bad; /* bad: several lengths, not a number, chunked twice */
 	bool upgrade, connection_upgrade;
 	uint64_t length;
 };

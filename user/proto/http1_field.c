@@ -100,12 +100,27 @@ static unsigned identify(struct slice name)
 	return F_NONE;
 }
 
+/* Takes the next element off a list that may be folded. */
+static bool next_element(struct slice *list, struct slice *element)
+{
+	struct slice e;
+
+	if (!slice_split(list, ',', &e))
+		return false;
+	while (e.n && memchr(" \t\r\n", e.p[0], 4))
+		e = slice_from(e, 1);
+	while (e.n && memchr(" \t\r\n", e.p[e.n - 1], 4))
+		e.n--;
+	*element = e;
+	return true;
+}
+
 static bool list_has(struct slice list, struct slice word)
 {
 	struct slice part;
 
-	while (slice_split(&list, ',', &part))
-		if (slice_eq_nocase(slice_trim(part), word))
+	while (next_element(&list, &part))
+		if (slice_eq_nocase(part, word))
 			return true;
 	return false;
 }
@@ -118,8 +133,8 @@ static void note_length(struct http1_framing *f, struct slice value)
 
 	if (!value.n)
 		f->bad = true;
-	while (slice_split(&value, ',', &part)) {
-		if (!slice_u64(slice_trim(part), &length) || length > HTTP1_LENGTH_MAX ||
+	while (next_element(&value, &part)) {
+		if (!slice_u64(part, &length) || length > HTTP1_LENGTH_MAX ||
 		    (f->has_length && f->length != length)) {
 			f->bad = true;
 			return;
@@ -129,23 +144,24 @@ static void note_length(struct http1_framing *f, struct slice value)
 	}
 }
 
-/* RFC 9112 §6.1: chunked is the last coding, once. */
+/* RFC 9112 §6.1: only the last coding may be chunked; what an answer means that breaks this is its end (§6.3). */
 static void note_coding(struct http1_framing *f, struct slice value)
 {
-	struct slice part, coding;
+	struct slice part, coding = SLICE_NONE;
 
 	if (f->coding == TE_NONE)
 		f->coding = TE_OTHER;
-	while (slice_split(&value, ',', &part)) {
-		(void)slice_split(&part, ';', &coding);
-		coding = slice_trim(coding);
-		while (coding.n && (coding.p[0] == '\r' || coding.p[0] == '\n')) /* a folded list */
-			coding = slice_trim(slice_from(coding, 1));
-		if (!coding.n)
+	while (next_element(&value, &part)) {
+		bool chunked;
+
+		if (!part.n)
 			continue;
-		if (f->coding == TE_CHUNKED)
+		(void)slice_split(&part, ';', &coding);
+		chunked = slice_eq_nocase(slice_trim(coding), SLICE("chunked"));
+		if (chunked && f->chunked)
 			f->bad = true;
-		f->coding = slice_eq_nocase(coding, SLICE("chunked")) ? TE_CHUNKED : TE_OTHER;
+		f->chunked |= chunked;
+		f->coding = chunked ? TE_CHUNKED : TE_OTHER;
 	}
 }
 
