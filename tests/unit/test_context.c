@@ -175,6 +175,7 @@ static void test_tracestate__th_goes_to_the_front(void)
 	check_th("ot=junk;;Th:1;th:2", "8", "ot=th:8");
 	check_th("a=1,b=2", "", "a=1,b=2");
 	check_th("ot=a:1,ot=b:2", "8", "ot=th:8;a:1");
+	check_th("ot=th:8;x: ;y:1", "", "ot=y:1"); /* "x: " would end the member with a space */
 	for (int i = 0; i < 32; i++)
 		n += (size_t)sprintf(many + n, "%sk%d=v", i ? "," : "", i);
 	sprintf(want, "ot=th:8,%.*s", (int)(n - strlen(",k31=v")), many);

@@ -147,12 +147,12 @@ static bool find_ot(struct slice state, struct slice *value)
 	return false;
 }
 
-/* `key:value` of the `ot` member: the key [a-z][a-z0-9]*. */
+/* `key:value` of the `ot` member: the key [a-z][a-z0-9]*. With a space at the end it could not be last. */
 static bool sub_split(struct slice sub, struct slice *key, struct slice *value)
 {
 	ptrdiff_t at = slice_find(sub, ':');
 
-	if (at < 1 || sub.p[0] < 'a' || sub.p[0] > 'z')
+	if (at < 1 || sub.p[0] < 'a' || sub.p[0] > 'z' || sub.p[sub.n - 1] == ' ')
 		return false;
 	for (ptrdiff_t i = 1; i < at; i++)
 		if (!((sub.p[i] >= 'a' && sub.p[i] <= 'z') || (sub.p[i] >= '0' && sub.p[i] <= '9')))
