@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 
-#include "base/glob.h"
 #include "base/stats.h"
 #include "base/utf8.h"
 #include "proto/describe.h"
@@ -185,17 +184,6 @@ static void test_describe__without_memory_attributes_are_counted(void)
 	arena_pool_fini(&small);
 }
 
-static void test_glob__stars_and_marks(void)
-{
-	CHECK(glob_fits(SLICE("*"), SLICE("")));
-	CHECK(glob_fits(SLICE("a*b*c"), SLICE("axxbxxbc")));
-	CHECK(!glob_fits(SLICE("a*b*c"), SLICE("axxbxx")));
-	CHECK(glob_fits(SLICE("a?c"), SLICE("abc")));
-	CHECK(!glob_fits(SLICE("a?c"), SLICE("ac")));
-	CHECK(!glob_fits(SLICE(""), SLICE("a")));
-	CHECK(glob_fits(SLICE("**"), SLICE("a/b")));
-}
-
 int main(void)
 {
 	arena_pool_init(&pool, 1 << 20);
@@ -209,7 +197,6 @@ int main(void)
 	RUN(test_describe__keys_may_be_kept);
 	RUN(test_describe__addresses_are_rfc_5952);
 	RUN(test_describe__without_memory_attributes_are_counted);
-	RUN(test_glob__stars_and_marks);
 	arena_fini(&arena);
 	arena_pool_fini(&pool);
 	return tap_done();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Queries without their values: what a key names may be a secret, and nobody can tell which. */
-#include "base/glob.h"
+#include "glob.h"
 #include "proto/describe.h"
 
 #define REDACTED "REDACTED"
@@ -13,9 +13,12 @@ struct parameter {
 
 static bool kept(const struct describe_config *config, struct slice key)
 {
-	for (size_t i = 0; i < config->n_keep_query; i++)
-		if (glob_fits(config->keep_query[i], key))
+	for (size_t i = 0; i < config->n_keep_query; i++) {
+		struct slice glob = config->keep_query[i];
+
+		if (glob_match(glob.p, (uint32_t)glob.n, key.p, (uint32_t)key.n))
 			return true;
+	}
 	return false;
 }
 

@@ -1,43 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The row for HTTP/1: which message comes next in each direction, and which request a response answers. */
-#include "proto/http1.h"
-
 #include <errno.h>
 
 #include "base/scope.h"
-
-enum dir_state {
-	AT_HEAD,	/* between messages */
-	IN_CHUNKS,
-	TO_CLOSE,	/* a body that lasts until the direction ends */
-	IN_DOUBT,	/* behind an orphan's head, which may have answered HEAD: a body or the next head */
-	OPAQUE,
-	BROKEN,		/* an error was returned: resync() is due */
-	LOST,		/* resync() found nothing yet */
-};
-
-struct direction {
-	uint8_t state; /* enum dir_state */
-	uint8_t side;  /* enum message_type of what flows here; 0: not known yet */
-	uint8_t doubt; /* enum http1_body_kind of the orphan in doubt */
-	uint64_t key;  /* of the message whose body it is in */
-	uint64_t left; /* length of the body in doubt */
-	struct http1_scan scan;
-	struct http1_chunks chunks;
-};
-
-struct session {
-	struct direction dir[2]; /* enum ev_dir */
-	struct http1_queue queue;
-	bool orphan;	/* answers(0): the next response has no request */
-	bool gap;	/* requests may have passed unseen since the last one that was */
-	bool confirmed; /* a response answered a request: the sides are what they seem */
-	struct http1_head head;
-};
+#include "proto/http1_session.h"
 
 static int session_init(void *session, const struct proto_config *config)
 {
-	struct session *s = session;
+	struct http1_session *s = session;
 
 	s->head.config = config;
 	return 0;
@@ -82,12 +52,6 @@ static enum sniff session_sniff(struct slice head, enum ev_dir from)
 
 /* ---- heads ---- */
 
-static void learn_sides(struct session *s, enum ev_dir from, uint8_t side)
-{
-	s->dir[from].side = side;
-	s->dir[!from].side = side == MSG_REQUEST ? MSG_RESPONSE : MSG_REQUEST;
-}
-
 static enum http1_kind request_kind(const struct http1_head *head)
 {
 	struct slice method = http1_part(head, head->method);
@@ -99,7 +63,7 @@ static enum http1_kind request_kind(const struct http1_head *head)
 	return head->framing.upgrade && head->framing.connection_upgrade ? KIND_UPGRADE : KIND_OTHER;
 }
 
-static void body_begins(struct direction *d, int kind, uint64_t length, struct proto_out *out)
+static void body_begins(struct http1_direction *d, int kind, uint64_t length, struct proto_out *out)
 {
 	switch (kind) {
 	case BODY_CHUNKED:
@@ -117,15 +81,15 @@ static void body_begins(struct direction *d, int kind, uint64_t length, struct p
 	}
 }
 
-static int64_t broken(struct direction *d, int64_t r)
+static int64_t broken(struct http1_direction *d, int64_t r)
 {
 	d->state = BROKEN;
 	return r;
 }
 
-static int64_t parse_request(struct session *s, enum ev_dir from, struct slice in, struct proto_out *out)
+static int64_t parse_request(struct http1_session *s, enum ev_dir from, struct slice in, struct proto_out *out)
 {
-	struct direction *d = &s->dir[from];
+	struct http1_direction *d = &s->dir[from];
 	int64_t r = http1_head_parse(&d->scan, in, &s->head);
 	int kind;
 
@@ -134,7 +98,7 @@ static int64_t parse_request(struct session *s, enum ev_dir from, struct slice i
 	kind = http1_body_kind(&s->head);
 	if (kind < 0)
 		return broken(d, kind);
-	learn_sides(s, from, MSG_REQUEST);
+	http1_learn_sides(s, from, MSG_REQUEST);
 	d->key = http1_queue_push(&s->queue, request_kind(&s->head));
 	s->gap = false;
 	s->head.m.key = d->key;
@@ -156,7 +120,7 @@ static bool ends_http(uint16_t status, enum http1_kind asked)
 	return status == 101 || (asked == KIND_CONNECT && status / 100 == 2);
 }
 
-static void response_done(struct session *s, bool orphan)
+static void response_done(struct http1_session *s, bool orphan)
 {
 	if (!orphan) {
 		http1_queue_pop(&s->queue);
@@ -166,7 +130,7 @@ static void response_done(struct session *s, bool orphan)
 }
 
 /* A response nobody is known to have asked for: whether a body follows its head is only seen from what follows. */
-static void orphan_begins(struct direction *d, int kind, uint64_t length, struct proto_out *out)
+static void orphan_begins(struct http1_direction *d, int kind, uint64_t length, struct proto_out *out)
 {
 	if (kind == BODY_NONE) {
 		body_begins(d, kind, 0, out);
@@ -177,7 +141,8 @@ static void orphan_begins(struct direction *d, int kind, uint64_t length, struct
 	d->left = length;
 }
 
-static void response_begins(struct session *s, struct direction *d, enum http1_kind asked, int body, struct proto_out *out)
+static void response_begins(struct http1_session *s, struct http1_direction *d, enum http1_kind asked, int body,
+			    struct proto_out *out)
 {
 	const struct http1_head *head = &s->head;
 
@@ -195,9 +160,9 @@ static void response_begins(struct session *s, struct direction *d, enum http1_k
 	response_done(s, out->flags & OUT_ORPHAN);
 }
 
-static int64_t parse_response(struct session *s, enum ev_dir from, struct slice in, struct proto_out *out)
+static int64_t parse_response(struct http1_session *s, enum ev_dir from, struct slice in, struct proto_out *out)
 {
-	struct direction *d = &s->dir[from];
+	struct http1_direction *d = &s->dir[from];
 	enum http1_kind asked = KIND_UNKNOWN;
 	uint64_t key = 0;
 	bool orphan = s->orphan || !http1_queue_front(&s->queue, &key, &asked);
@@ -218,7 +183,7 @@ static int64_t parse_response(struct session *s, enum ev_dir from, struct slice 
 		body = http1_body_kind(&s->head);
 	if (body < 0)
 		return broken(d, body);
-	learn_sides(s, from, MSG_RESPONSE);
+	http1_learn_sides(s, from, MSG_RESPONSE);
 	d->key = s->head.m.key = key;
 	*out = (struct proto_out){ .flags = OUT_HEAD | (orphan ? OUT_ORPHAN : 0), .type = MSG_RESPONSE,
 				   .key = key, .msg = &s->head.m };
@@ -240,7 +205,7 @@ static uint8_t begins(struct slice in)
  * Behind a request to leave HTTP the client may already send what comes after: nothing is said of it until the
  * answer is here, unless it is a request.
  */
-static bool may_be_tunnel(const struct session *s, struct slice in)
+static bool may_be_tunnel(const struct http1_session *s, struct slice in)
 {
 	enum http1_kind newest = http1_queue_newest(&s->queue);
 
@@ -249,9 +214,9 @@ static bool may_be_tunnel(const struct session *s, struct slice in)
 	return in.n < PROTO_HEAD_MAX && http1_sniff_request(in) == SNIFF_NO;
 }
 
-static int64_t parse_head(struct session *s, enum ev_dir from, struct slice in, struct proto_out *out)
+static int64_t parse_head(struct http1_session *s, enum ev_dir from, struct slice in, struct proto_out *out)
 {
-	struct direction *d = &s->dir[from];
+	struct http1_direction *d = &s->dir[from];
 	struct slice head = skip_empty_lines(in);
 	uint8_t side = d->side;
 
@@ -276,7 +241,7 @@ static int64_t parse_head(struct session *s, enum ev_dir from, struct slice in, 
 
 /* ---- bodies ---- */
 
-static int64_t parse_chunks(struct direction *d, struct slice in, struct proto_out *out)
+static int64_t parse_chunks(struct http1_direction *d, struct slice in, struct proto_out *out)
 {
 	struct proto_out o = { .type = d->side, .key = d->key };
 	bool end;
@@ -293,9 +258,9 @@ static int64_t parse_chunks(struct direction *d, struct slice in, struct proto_o
 }
 
 /* Consumes what is at hand of a body that turned out to be one. */
-static int64_t resolve_doubt(struct session *s, enum ev_dir from, struct slice in, struct proto_out *out)
+static int64_t resolve_doubt(struct http1_session *s, enum ev_dir from, struct slice in, struct proto_out *out)
 {
-	struct direction *d = &s->dir[from];
+	struct http1_direction *d = &s->dir[from];
 	struct proto_out o = { .type = d->side, .key = d->key };
 	enum sniff next = http1_sniff_response(in);
 	uint64_t take = MIN(d->left, (uint64_t)in.n);
@@ -320,8 +285,8 @@ static int64_t resolve_doubt(struct session *s, enum ev_dir from, struct slice i
 
 static int64_t session_parse(void *session, enum ev_dir from, struct slice in, struct proto_out *out)
 {
-	struct session *s = session;
-	struct direction *d = &s->dir[from];
+	struct http1_session *s = session;
+	struct http1_direction *d = &s->dir[from];
 
 	switch (d->state) {
 	case AT_HEAD:
@@ -341,8 +306,8 @@ static int64_t session_parse(void *session, enum ev_dir from, struct slice in, s
 
 static bool session_finish(void *session, enum ev_dir from, struct proto_out *out)
 {
-	struct session *s = session;
-	struct direction *d = &s->dir[from];
+	struct http1_session *s = session;
+	struct http1_direction *d = &s->dir[from];
 
 	if (d->state != TO_CLOSE)
 		return false;
@@ -351,79 +316,16 @@ static bool session_finish(void *session, enum ev_dir from, struct proto_out *ou
 	return true;
 }
 
-/* ---- losses ---- */
-
-static bool session_answers(void *session, uint64_t key)
-{
-	struct session *s = session;
-	int responses = s->dir[DIR_SEND].side == MSG_RESPONSE ? DIR_SEND : DIR_RECV;
-
-	if (s->dir[responses].state != AT_HEAD && s->dir[responses].state != IN_DOUBT)
-		return false;
-	if (key && !http1_queue_forget_before(&s->queue, key))
-		return false;
-	s->orphan = !key;
-	if (key)
-		s->gap = false;
-	return true;
-}
-
-static void lose(struct session *s, struct direction *d)
-{
-	if (d->side != MSG_REQUEST) {
-		s->queue.stale = s->queue.n;
-		s->orphan = false;
-	}
-	s->gap = true;
-	d->scan = (struct http1_scan){ 0 };
-	d->state = LOST;
-}
-
-/* What was taken for requests are responses: nothing that was learnt holds. */
-static void swap_sides(struct session *s, enum ev_dir from, uint8_t side)
-{
-	s->queue.stale = s->queue.n;
-	s->gap = true;
-	learn_sides(s, from, side);
-}
-
-/*
- * What did not parse is dropped with all that is at hand: the two ends may disagree on where the next message begins,
- * and what stands there may be part of a body. An operation that begins with a start line is believed again.
- */
-static int64_t session_resync(void *session, enum ev_dir from, struct slice in)
-{
-	struct session *s = session;
-	struct direction *d = &s->dir[from];
-	bool broke = d->state == BROKEN;
-	uint8_t found = 0;
-	ptrdiff_t at;
-
-	if (d->state == OPAQUE)
-		return -EAGAIN;
-	if (d->state != LOST)
-		lose(s, d);
-	if (broke)
-		return -EAGAIN;
-	at = http1_find(in, s->confirmed ? d->side : 0, &found);
-	if (at < 0)
-		return -EAGAIN;
-	if (d->side && d->side != found)
-		swap_sides(s, from, found);
-	d->state = AT_HEAD;
-	return at;
-}
-
 const struct proto_ops http1_ops = {
 	.name = "http1",
-	.session_size = sizeof(struct session),
+	.session_size = sizeof(struct http1_session),
 	.sniff = session_sniff,
 	.init = session_init,
 	.fini = session_fini,
 	.parse = session_parse,
-	.answers = session_answers,
+	.answers = http1_answers,
 	.finish = session_finish,
-	.resync = session_resync,
+	.resync = http1_resync,
 	.keep = http1_keep,
 	.fill = http1_fill,
 };

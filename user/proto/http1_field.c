@@ -34,69 +34,40 @@ static bool name_is(struct slice name, const char *lower)
 	return true;
 }
 
-/* Length and first letter leave one or two rows. */
-#define KEY(length, letter) ((length) << 8 | (letter))
-#define ROW(length, text, id_)                                                                     \
-	do {                                                                                       \
-		_Static_assert(sizeof(text) - 1 == (length), "length of " text);                   \
-		if (name_is(name, text))                                                           \
-			return (id_);                                                              \
-	} while (0)
+struct field_row {
+	const char *name;
+	uint8_t id;
+};
+
+#define LENGTH_MAX 17
+#define SAME_LENGTH_MAX 5
+
+/* By length of the name. */
+static const struct field_row fields[LENGTH_MAX + 1][SAME_LENGTH_MAX] = {
+	[2] = { { "b3", F_CARRIER + CARRIER_B3 } },
+	[4] = { { "host", F_KNOWN + H1_HOST } },
+	[7] = { { "upgrade", F_UPGRADE } },
+	[9] = { { "forwarded", F_KNOWN + H1_FORWARDED } },
+	[10] = { { "user-agent", F_KNOWN + H1_USER_AGENT }, { "connection", F_CONNECTION },
+		 { "tracestate", F_CARRIER + CARRIER_TRACESTATE }, { "x-b3-flags", F_CARRIER + CARRIER_B3_FLAGS } },
+	[11] = { { "traceparent", F_CARRIER + CARRIER_TRACEPARENT }, { "x-b3-spanid", F_CARRIER + CARRIER_B3_SPANID } },
+	[12] = { { "x-b3-traceid", F_CARRIER + CARRIER_B3_TRACEID }, { "x-b3-sampled", F_CARRIER + CARRIER_B3_SAMPLED } },
+	[14] = { { "content-length", F_LENGTH } },
+	[15] = { { "x-forwarded-for", F_KNOWN + H1_XF_FOR } },
+	[16] = { { "x-forwarded-host", F_KNOWN + H1_XF_HOST } },
+	[17] = { { "transfer-encoding", F_CODING }, { "x-forwarded-proto", F_KNOWN + H1_XF_PROTO },
+		 { "x-b3-parentspanid", F_CARRIER + CARRIER_B3_PARENT } },
+};
 
 static unsigned identify(struct slice name)
 {
-	switch (KEY(name.n, http1_token[(unsigned char)name.p[0]])) {
-	case KEY(2, 'b'):
-		ROW(2, "b3", F_CARRIER + CARRIER_B3);
-		break;
-	case KEY(4, 'h'):
-		ROW(4, "host", F_KNOWN + H1_HOST);
-		break;
-	case KEY(7, 'u'):
-		ROW(7, "upgrade", F_UPGRADE);
-		break;
-	case KEY(9, 'f'):
-		ROW(9, "forwarded", F_KNOWN + H1_FORWARDED);
-		break;
-	case KEY(10, 'c'):
-		ROW(10, "connection", F_CONNECTION);
-		break;
-	case KEY(10, 'u'):
-		ROW(10, "user-agent", F_KNOWN + H1_USER_AGENT);
-		break;
-	case KEY(10, 't'):
-		ROW(10, "tracestate", F_CARRIER + CARRIER_TRACESTATE);
-		break;
-	case KEY(10, 'x'):
-		ROW(10, "x-b3-flags", F_CARRIER + CARRIER_B3_FLAGS);
-		break;
-	case KEY(11, 't'):
-		ROW(11, "traceparent", F_CARRIER + CARRIER_TRACEPARENT);
-		break;
-	case KEY(11, 'x'):
-		ROW(11, "x-b3-spanid", F_CARRIER + CARRIER_B3_SPANID);
-		break;
-	case KEY(12, 'x'):
-		ROW(12, "x-b3-traceid", F_CARRIER + CARRIER_B3_TRACEID);
-		ROW(12, "x-b3-sampled", F_CARRIER + CARRIER_B3_SAMPLED);
-		break;
-	case KEY(14, 'c'):
-		ROW(14, "content-length", F_LENGTH);
-		break;
-	case KEY(15, 'x'):
-		ROW(15, "x-forwarded-for", F_KNOWN + H1_XF_FOR);
-		break;
-	case KEY(16, 'x'):
-		ROW(16, "x-forwarded-host", F_KNOWN + H1_XF_HOST);
-		break;
-	case KEY(17, 't'):
-		ROW(17, "transfer-encoding", F_CODING);
-		break;
-	case KEY(17, 'x'):
-		ROW(17, "x-forwarded-proto", F_KNOWN + H1_XF_PROTO);
-		ROW(17, "x-b3-parentspanid", F_CARRIER + CARRIER_B3_PARENT);
-		break;
-	}
+	const struct field_row *row;
+
+	if (name.n > LENGTH_MAX)
+		return F_NONE;
+	for (row = fields[name.n]; row->name; row++)
+		if (name_is(name, row->name))
+			return row->id;
 	return F_NONE;
 }
 

@@ -178,7 +178,7 @@ static void put_url(struct description *d, const struct view *v)
 static void put_peer(struct description *d, const struct view *v)
 {
 	const struct conn_info *conn = &v->call->conn;
-	char text[2] = { '1', 0 };
+	char minor = (char)('0' + v->req->minor);
 
 	if (conn->family == FAM_UNIX) {
 		describe_str(d, "network.transport", SLICE("unix"));
@@ -188,9 +188,8 @@ static void put_peer(struct description *d, const struct view *v)
 		describe_str(d, "network.peer.address", describe_addr(d, conn->remote.addr));
 		describe_int(d, "network.peer.port", conn->remote.port);
 	}
-	text[0] = (char)('0' + v->req->minor);
 	describe_str(d, "network.protocol.version",
-		     v->req->minor == 1 ? SLICE("1.1") : joined(d, (struct slice[]){ SLICE("1."), slice_of(text, 1) }, 2));
+		     minor == '1' ? SLICE("1.1") : joined(d, (struct slice[]){ SLICE("1."), { &minor, 1 } }, 2));
 }
 
 /* The first hop that a proxy named; the peer only when none did. A hop without an address leaves it unknown. */
