@@ -521,6 +521,74 @@ static void test_conn__loss_of_any_record_makes_nothing_wrong(void)
 	}
 }
 
+static unsigned number(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return slash ? (unsigned)atoi(slash + 1) : 0;
+}
+
+/*
+ * Clients that pipeline or not, bodies of every kind, records lost and exchanged: an answer carries its request's number
+ * in its status.
+ */
+static void test_conn__random_losses_make_nothing_wrong(void)
+{
+	struct rng r;
+	unsigned spans = 0, all = 0;
+
+	rng_seed(&r, 77, 78);
+	for (unsigned round = 0; round < 400; round++) {
+		struct bench *b = setup();
+		struct synth_conn c = { .id = 1, .pid = 10 };
+		bool client = rng_next(&r) & 1, pipelines = round % 4 == 0;
+		int in = client ? DIR_SEND : DIR_RECV;
+		unsigned n = 300;
+
+		synth_open(&b->s, &c, FAM_INET, client ? ROLE_CLIENT : ROLE_SERVER);
+		while (n < 400) {
+			unsigned batch = pipelines ? 2 + rng_next(&r) % 3 : 1;
+			char text[400] = "", *t = text;
+
+			for (unsigned i = 0; i < batch; i++)
+				t += sprintf(t, "GET /%u HTTP/1.1\r\nHost: a\r\n\r\n", n + i + (n + i == 304));
+			b->s.piece = rng_next(&r) % 3 ? 0 : 1 + rng_next(&r) % 40;
+			synth_send(&b->s, &c, in, text);
+			for (unsigned i = 0; i < batch; i++, n++) {
+				unsigned status = n + (n == 304);
+				const char *const body[] = { "Content-Length: 7\r\n\r\nHTTP/1.",
+							     "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+							     "Content-Length: 0\r\n\r\n" };
+
+				sprintf(text, "HTTP/1.1 %u OK\r\n%s", status, body[rng_next(&r) % 3]);
+				b->s.piece = rng_next(&r) % 3 ? 0 : 1 + rng_next(&r) % 40;
+				synth_send(&b->s, &c, !in, text);
+			}
+			b->s.now += rng_next(&r) % (20 * MS);
+		}
+		for (unsigned i = rng_next(&r) % 6; i; i--)
+			synth_drop(&b->s, 1 + rng_next(&r) % (b->s.n - 1));
+		for (unsigned i = rng_next(&r) % 6; i; i--) {
+			size_t at = 1 + rng_next(&r) % (b->s.n - 2);
+
+			synth_swap(&b->s, at, at + 1);
+		}
+		synth_tick(&b->s, 1000 * MS);
+		synth_end(&b->s, &c, 3, EVF_FINAL);
+		play(b);
+		for (unsigned i = 0; i < b->ended; i++)
+			if (b->seen[i].status)
+				CHECK_INT(b->seen[i].status, number(b->seen[i].name));
+		spans += b->ended;
+		all += 100;
+		teardown(b);
+		if (tap_bad)
+			printf("# round %u\n", round);
+		REQUIRE(!tap_bad);
+	}
+	CHECK(spans > all / 2);
+}
+
 static void test_conn__lost_answers_are_not_replaced_by_others(void)
 {
 	struct bench *b = setup();
@@ -870,6 +938,7 @@ int main(void)
 	RUN(test_conn__other_protocols_are_left_alone);
 	RUN(test_conn__joined_in_the_middle);
 	RUN(test_conn__loss_of_any_record_makes_nothing_wrong);
+	RUN(test_conn__random_losses_make_nothing_wrong);
 	RUN(test_conn__lost_answers_are_not_replaced_by_others);
 	RUN(test_conn__a_pipelined_connection_ends_with_its_first_loss);
 	RUN(test_conn__out_of_step_and_back);

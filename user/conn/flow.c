@@ -33,7 +33,8 @@ static void request_begins(struct conn *c, enum ev_dir dir, size_t n, const stru
 	if (!loss_trusts(c, dir, &h.first) || !pair_request(&c->pair, c->proto, m, &h))
 		c->doubt.unpaired = true;
 	else
-		loss_note_request(c, dir, &h.first);
+		loss_note_request(c, dir);
+	c->doubt.asked = h.first.time;
 }
 
 static void response_begins(struct conn *c, enum ev_dir dir, size_t n, const struct proto_out *out)
@@ -41,11 +42,13 @@ static void response_begins(struct conn *c, enum ev_dir dir, size_t n, const str
 	struct pair_head h = head_of(&c->flow[dir], dir, n);
 
 	c->doubt.requests = (int8_t)!dir;
-	c->flow[dir].orphan = false;
-	if (out->flags & OUT_ORPHAN || !pair_response(&c->pair, out->msg, &h))
+	c->flow[dir].orphan = c->doubt.missed = false;
+	if (out->flags & OUT_ORPHAN || !pair_response(&c->pair, out->msg, &h)) {
 		stat_inc(orphan_responses);
-	else
-		loss_note_response(c, pair_find(&c->pair, out->key), &h.first);
+		c->doubt.orphan = h.first.time;
+		return;
+	}
+	loss_note_response(c, pair_find(&c->pair, out->key), &h.first);
 }
 
 static void message_ends(struct conn *c, struct flow *f)

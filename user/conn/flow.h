@@ -46,8 +46,12 @@ struct flow { /* one direction */
 struct conn_doubt {
 	int8_t requests;  /* enum ev_dir that requests flow in; -1 not known yet */
 	bool lossy;	  /* bytes were lost, ever: who answers what is told by times */
+	bool missed;	  /* responses were lost, and none was seen since */
 	bool unpaired;	  /* the session may wait for answers to requests that `pair` does not have */
 	bool pipelined;	  /* seen to send requests before answers came: after a loss nothing can be told */
+	uint64_t asked;	  /* time of the newest request, */
+	uint64_t orphan;  /* ... and of the newest response that was nobody's */
+	uint64_t found;	  /* offset in the direction of requests where the last loss had ended */
 	int distrust;	  /* requests were lost: enum stat_id that the next one is dropped as unless it proves itself; 0 */
 };
 
@@ -122,7 +126,7 @@ void loss_response_next(struct conn *c, enum ev_dir dir);
 /* A request begins at the front: false if it may not be believed (then it is counted, and dropped). */
 bool loss_trusts(struct conn *c, enum ev_dir dir, const struct mark *first);
 /* Requests that went out together are told apart by order alone. */
-void loss_note_request(struct conn *c, enum ev_dir dir, const struct mark *first);
+void loss_note_request(struct conn *c, enum ev_dir dir);
 void loss_note_response(struct conn *c, const struct exchange *x, const struct mark *first);
 
 /* ---- idle.c ---- */

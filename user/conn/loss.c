@@ -30,6 +30,7 @@ static void lost_response(struct conn *c, struct flow *f, bool begun, int drop)
 		pair_touch(&c->pair, MSG_RESPONSE, x->key, stream_last(f->stream));
 		pair_close_one(&c->pair, x, CALL_CUT, c->table->now, drop);
 	}
+	c->doubt.missed = true;
 	if (begun)
 		cut_before(c, stream_mark(f->stream, stream_front(f->stream)).time, drop);
 }
@@ -45,6 +46,15 @@ static void lost_request(struct conn *c, struct flow *f, int drop)
 	c->doubt.distrust = drop;
 }
 
+/* Does the message at the front begin in the operation that ended the one before? */
+static bool begins_within(const struct flow *f)
+{
+	uint64_t front = stream_front(f->stream);
+	struct mark before = stream_mark_end(f->stream, front - 1), first = stream_mark(f->stream, front);
+
+	return same_operation(&before, &first);
+}
+
 void loss_happened(struct conn *c, enum ev_dir dir, bool begun, int drop)
 {
 	struct flow *f = &c->flow[dir];
@@ -53,6 +63,8 @@ void loss_happened(struct conn *c, enum ev_dir dir, bool begun, int drop)
 	f->lost = true;
 	f->blocked = false;
 	f->searched = 0;
+	if (begun && c->doubt.requests == (int8_t)dir && begins_within(f))
+		c->doubt.pipelined = true;
 	if (c->doubt.pipelined) {
 		flow_opaque(c, drop);
 		return;
@@ -77,6 +89,8 @@ bool loss_search(struct conn *c, enum ev_dir dir, struct slice in)
 		if (!f->joining)
 			stat_inc(resyncs);
 		f->joining = false;
+		if (c->doubt.requests == (int8_t)dir)
+			c->doubt.found = stream_front(f->stream);
 		return true;
 	}
 	f->searched += (uint32_t)in.n;
@@ -91,43 +105,77 @@ static void nobody(struct conn *c, struct flow *f)
 	f->orphan = c->proto->answers(c->session, 0);
 }
 
-/* Something was lost: of the requests that passed before this one began, only a single one can be meant. */
-static void name(struct conn *c, struct flow *f, uint64_t time)
+/*
+ * Is every request between this one and that time known? Proof is that bytes of later ones have passed, and none is missing.
+ * It matters only when the answer to x itself may have been missed: otherwise the next response is its answer.
+ */
+static bool nothing_between(const struct conn *c, const struct exchange *x, uint64_t time)
+{
+	const struct flow *f = &c->flow[c->doubt.requests];
+
+	return !c->doubt.missed || (x->req_off >= c->doubt.found && !f->lost && stream_whole(f->stream) &&
+				    stream_last(f->stream).time > time);
+}
+
+/*
+ * Something was lost: of the requests that passed before this response began, only a single one can be meant. It began
+ * between `from` and `to`: the same but where marks were merged.
+ */
+static void name(struct conn *c, struct flow *f, uint64_t from, uint64_t to)
 {
 	struct exchange *x = pair_oldest(&c->pair), *next = x ? pair_next(&c->pair, x) : NULL;
 
-	if (!x || x->req_first.time >= time) {
+	if (!x || x->req_first.time >= to) {
 		nobody(c, f);
 		return;
 	}
-	if ((!next || next->req_first.time >= time) && c->proto->answers(c->session, x->key)) {
+	if (x->req_first.time < from && (!next || next->req_first.time >= to) && nothing_between(c, x, to) &&
+	    c->proto->answers(c->session, x->key)) {
 		f->orphan = false;
 		return;
 	}
-	cut_before(c, time, STAT_drop_gap);
+	cut_before(c, to, STAT_drop_gap);
 	nobody(c, f);
 }
 
 void loss_response_next(struct conn *c, enum ev_dir dir)
 {
 	struct flow *f = &c->flow[dir];
+	uint64_t front = stream_front(f->stream), to;
 	struct exchange *x;
-	uint64_t time;
 
 	if (!c->proto->answers || (f->message.type && f->message.key))
 		return;
-	time = stream_mark(f->stream, stream_front(f->stream)).time;
+	to = stream_mark_end(f->stream, front).time;
 	if (c->doubt.lossy) {
-		name(c, f, time);
+		name(c, f, stream_mark(f->stream, front).time, to);
 		return;
 	}
 	x = pair_oldest(&c->pair);
 	if (!x || c->doubt.unpaired)
 		return;
-	if (x->req_first.time > time)
+	if (x->req_first.time > to)
 		nobody(c, f);
 	else if (f->orphan && c->proto->answers(c->session, x->key))
 		f->orphan = false;
+}
+
+static bool distrusted(int drop)
+{
+	stat_inc(requests_seen);
+	stats[drop]++;
+	return false;
+}
+
+/* Was an answer seen, after the last request and before this one, to a request that was not? */
+static bool lost_one_was_answered(const struct conn *c, enum ev_dir dir, const struct mark *first)
+{
+	struct stream *s = c->flow[!dir].stream;
+	uint64_t time = c->doubt.orphan;
+
+	if (!c->pair.n && stream_peek(s).n && !c->flow[!dir].message.type)
+		time = stream_mark(s, stream_front(s)).time; /* it waits for its request */
+	return time > c->doubt.asked && time < first->time;
 }
 
 bool loss_trusts(struct conn *c, enum ev_dir dir, const struct mark *first)
@@ -136,30 +184,27 @@ bool loss_trusts(struct conn *c, enum ev_dir dir, const struct mark *first)
 	struct mark before;
 	int drop = c->doubt.distrust;
 
+	/* merged marks, and a response that was given up before this request was seen: its time is no proof */
+	if (c->doubt.lossy &&
+	    (stream_mark_end(s, stream_front(s)).time != first->time || first->time < c->doubt.orphan))
+		return distrusted(drop ? drop : STAT_drop_gap);
 	if (!drop)
 		return true;
 	before = stream_mark_end(s, stream_front(s) - 1);
 	/* an answer since then: to what was lost, since nothing else was asked */
-	if (!before.time || stream_last(c->flow[!dir].stream).time > before.time) {
+	if (before.time ? stream_last(c->flow[!dir].stream).time > before.time : lost_one_was_answered(c, dir, first)) {
 		c->doubt.distrust = 0;
 		return true;
 	}
-	stat_inc(requests_seen);
-	stats[drop]++;
+	distrusted(drop);
 	if (same_operation(&before, first))
 		flow_opaque(c, drop);
 	return false;
 }
 
-void loss_note_request(struct conn *c, enum ev_dir dir, const struct mark *first)
+void loss_note_request(struct conn *c, enum ev_dir dir)
 {
-	struct stream *s = c->flow[dir].stream;
-	struct mark before;
-
-	if (c->pair.n < 2)
-		return;
-	before = stream_mark_end(s, stream_front(s) - 1);
-	if (same_operation(&before, first))
+	if (c->pair.n > 1 && begins_within(&c->flow[dir]))
 		c->doubt.pipelined = true;
 }
 

@@ -274,6 +274,11 @@ bool stream_waiting(const struct stream *s)
 	return g && g->off > s->lost;
 }
 
+bool stream_whole(const struct stream *s)
+{
+	return s->known == s->lost && list_empty(&s->pending);
+}
+
 /* ---- skips ---- */
 
 /* Captured, lost or never reported: in a skip only positions count. Its last byte alone is waited for. */

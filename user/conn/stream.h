@@ -53,6 +53,8 @@ uint64_t stream_hole(const struct stream *s);
 void stream_pass_hole(struct stream *s);
 /* Chunks wait for a missing one that may still come. stream_tick(s, UINT64_MAX) ends that. */
 bool stream_waiting(const struct stream *s);
+/* Every byte from the front to stream_seen() is here. */
+bool stream_whole(const struct stream *s);
 /* Offset above every byte that passed, in order or not. */
 uint64_t stream_seen(const struct stream *s);
 
