@@ -259,3 +259,27 @@ def case_link_off():
         t.stop()
     assert len(t.spans) == 4 and not any(s.parent or s.link for s in t.spans), t.spans
     assert len({s.trace for s in t.spans}) == 4
+
+
+def background(front, back):
+    """One request at a time, so the loop never shows itself by two open requests: its timer's calls belong to nobody."""
+    with Tracer(select=["--pid", front.pid, "--pid", back.pid]) as t:
+        with wire.connect(front.addr) as c:
+            for i in range(20):
+                c.get(f"/r/{i}")
+        t.stop()
+    calls = t.spans.of(CLIENT, "/timer/*")
+    ids = t.spans.by_id()
+    wrong = [(s, ids.get(s.parent)) for s in calls if s.parent]
+    assert len(calls) > 20 and len(t.spans.of(SERVER, "/r/*")) == 20, len(calls)
+    assert not wrong, f"{len(wrong)} of {len(calls)} calls of the timer: {wrong[:3]}"
+
+
+def case_link_background_node():
+    back = parts.threading_server(name="back")
+    background(parts.node("background.js", backend=back.url), back)
+
+
+def case_link_background_asyncio():
+    back = parts.threading_server(name="back")
+    background(parts.python_app("background.py", back.url), back)
