@@ -99,7 +99,13 @@ inline_always __u64 verdict_skip(struct verdict *v, int dir, __u64 off, __u64 si
 	return to - off;
 }
 
-inline_always void piece_init(struct piece *p, const struct conn *c, const struct op *op)
+/* epoll watches it: what the linker has to know of an event loop that has shown nothing else yet. */
+inline_always __u16 polled(struct sock *sk, int dir)
+{
+	return dir == DIR_RECV && sk->sk_socket->file->f_ep ? EVF_POLLED : 0;
+}
+
+inline_always void piece_init(struct piece *p, const struct conn *c, const struct op *op, struct sock *sk)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	int dir = op->dir & 1;
@@ -107,7 +113,7 @@ inline_always void piece_init(struct piece *p, const struct conn *c, const struc
 	p->conn = c->id;
 	p->off = c->off[dir];
 	p->seq = c->base[dir] + (__u32)p->off;
-	p->flags = c->tcp ? EVF_SEQ : 0;
+	p->flags = (c->tcp ? EVF_SEQ : 0) | polled(sk, dir);
 	p->pid = pid_tgid >> 32;
 	p->tid = (__u32)pid_tgid;
 	p->dir = dir;
@@ -181,7 +187,7 @@ inline_always void conn_data(struct conn *c, const struct call *call, struct tas
 	}
 	if (!op->hole)
 		op_locate(op, call, task, sk);
-	piece_init(&s->piece, c, op);
+	piece_init(&s->piece, c, op, sk);
 	if (skip)
 		piece_skip(&s->piece, skip, op->where == AT_VECTOR);
 	if (op->where == AT_NOWHERE)

@@ -108,9 +108,11 @@ struct path {
 	struct vfsmount *mnt;
 	struct dentry *dentry;
 };
+struct hlist_head;
 struct file {
 	void *private_data;
 	struct path f_path;
+	struct hlist_head *f_ep;
 };
 struct fdtable {
 	unsigned int max_fds;

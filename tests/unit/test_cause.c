@@ -300,6 +300,34 @@ static void test_thread__what_began_before_is_no_child(void)
 	kit_stop();
 }
 
+static struct exchange *inbound_polled(uint32_t pid, uint32_t tid, uint64_t conn, uint64_t t, struct resource *r)
+{
+	struct exchange *x = make(true, pid, tid, conn_remote(conn), t);
+
+	x->req_head.polled = true;
+	x->resource = r;
+	return begin(x);
+}
+
+static void test_thread__reader_of_a_polled_socket_is_a_loop(void)
+{
+	struct attr nginx = { .key = SLICE("process.executable.name"), .type = ATTR_STRING, .s = SLICE("nginx") };
+	struct resource r = { .attrs = &nginx, .n_attrs = 1 };
+	struct exchange *a;
+	uint64_t kb;
+
+	kit_start();
+	a = inbound_polled(P, T, 1, 10, NULL);
+	kb = end(outgoing(P, T, 12), 14);
+	CHECK(is_root(kb));
+	CHECK_INT(stats[STAT_links_loop], 1);
+	end(a, 20);
+	a = inbound_polled(P + 1, T, 1, 30, &r); /* calls nobody but for a request */
+	kb = end(outgoing(P + 1, T, 32), 34);
+	CHECK(is_child(kb, end(a, 40), LINK_THREAD));
+	kit_stop();
+}
+
 static void test_thread__overlap_is_a_loop_for_good(void)
 {
 	struct exchange *a, *b, *c;
@@ -1269,6 +1297,7 @@ int main(void)
 	RUN(test_thread__others_have_no_parent);
 	RUN(test_thread__owner_is_who_completes_the_head);
 	RUN(test_thread__what_began_before_is_no_child);
+	RUN(test_thread__reader_of_a_polled_socket_is_a_loop);
 	RUN(test_thread__overlap_is_a_loop_for_good);
 	RUN(test_thread__pipelining_is_ambiguous_while_two_are_open);
 	RUN(test_thread__writing_the_answer_of_another_is_a_loop);

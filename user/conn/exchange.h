@@ -18,6 +18,7 @@ struct mark {
 	uint64_t time;
 	uint64_t ctx;
 	uint32_t pid, tid;
+	bool polled; /* received from a socket that epoll watches */
 };
 
 struct exchange {

@@ -6,6 +6,7 @@
  *  overlap   it completes a head while it owns an open exchange of another connection
  *  close     it writes the response of an exchange that it does not own while it owns another
  *  left      the response of an exchange that it owns is written by another context
+ *  polled    it reads requests from a socket that epoll watches (nginx and Java apart)
  * Bounded: OWNERS_MAX contexts; when all of them are in use or marked, further ones own nothing.
  */
 #ifndef SPANDREL_TRACE_OWNER_H

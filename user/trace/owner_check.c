@@ -3,6 +3,7 @@
 #include "trace/owner.h"
 
 #include "base/stats.h"
+#include "host/process.h"
 
 #define CLOSE_WALK 64 /* open exchanges of the process looked at when one ends */
 
@@ -71,11 +72,38 @@ static bool may_be_done(const struct owner *w, const struct node *a)
 	       mark_same_ctx(&x->resp_first, &x->req_head);
 }
 
+static bool attr_is(const struct attr *a, const char *key, const char *value)
+{
+	return a->type == ATTR_STRING && slice_eq(a->key, slice_str(key)) && slice_eq(a->s, slice_str(value));
+}
+
+/*
+ * Who reads a socket that epoll watches waits for others, too, and what it sends between may be a timer's: an event loop,
+ * even when one request at a time has not shown it. Known better: nginx calls nobody but for a request; Java's servers
+ * watch their sockets in one thread and read in another.
+ */
+static bool is_loop(const struct exchange *x)
+{
+	const struct resource *r = x->resource;
+
+	if (!x->req_head.polled)
+		return false;
+	for (unsigned i = 0; r && i < r->n_attrs; i++)
+		if (attr_is(&r->attrs[i], "process.executable.name", "nginx") ||
+		    attr_is(&r->attrs[i], "telemetry.sdk.language", "java"))
+			return false;
+	return true;
+}
+
 /* True if w may own one more, of this connection. */
 bool owner_check_begin(struct owners *o, struct owner *w, const struct exchange *x)
 {
 	struct node *a = owner_active(w);
 
+	if (is_loop(x)) {
+		mark_loop(o, w);
+		return false;
+	}
 	if (!a || a->x->call.conn.id == x->call.conn.id)
 		return true;
 	if (!may_be_done(w, a)) {
