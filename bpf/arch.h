@@ -3,14 +3,7 @@
 #ifndef SPANDREL_ARCH_H
 #define SPANDREL_ARCH_H
 
-#include "bound.h"
-#include "event.h"
-
-struct call {
-	int nr;
-	int hole; /* not 0: the registers are those of no native call in progress (enum ev_hole) */
-	__u64 arg[5];
-};
+#include "maps.h"
 
 #if defined(__TARGET_ARCH_x86)
 

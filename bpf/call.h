@@ -11,20 +11,6 @@
 #include "mmsg.h"
 #include "task.h"
 
-enum where { AT_NOWHERE, AT_BUFFER, AT_VECTOR };
-
-struct op { /* what every way in fills */
-	__u32 size;  /* bytes moved */
-	__u8 dir;    /* enum ev_dir */
-	__u8 where;  /* enum where */
-	__u8 hole;   /* enum ev_hole, when nowhere */
-	__u8 reserved;
-	__u64 addr;  /* of the buffer, or of the iovec array */
-	__u64 count; /* iovecs */
-	__u32 index; /* sendmmsg, recvmmsg: of the message, or MMSG_UNKNOWN */
-	__u32 reserved2;
-};
-
 inline_always void op_hole(struct op *op, int hole)
 {
 	op->where = AT_NOWHERE;

@@ -157,16 +157,13 @@ inline_always void piece_skip(struct piece *p, __u64 n, bool vector)
 }
 
 /* Hands over what op moved. c->off is where it began. */
-inline_always void conn_data(struct conn *c, const struct call *call, struct task_struct *task, struct sock *sk, struct op *op)
+inline_always void conn_data(struct conn *c, struct scratch *s, struct task_struct *task, struct sock *sk)
 {
 	struct verdict *v = &verdicts[c->id & (VERDICT_SLOTS - 1)];
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct op *op = &s->op;
 	__u64 limit, skip = 0;
 	int dir = op->dir & 1;
 
-	if (!s)
-		return;
 	if (c->last != dir) {
 		c->last = dir;
 		c->turn[dir] = c->off[dir];
@@ -186,7 +183,7 @@ inline_always void conn_data(struct conn *c, const struct call *call, struct tas
 		}
 	}
 	if (!op->hole)
-		op_locate(op, call, task, sk);
+		op_locate(op, &s->call, task, sk);
 	piece_init(&s->piece, c, op, sk);
 	if (skip)
 		piece_skip(&s->piece, skip, op->where == AT_VECTOR);
@@ -194,25 +191,23 @@ inline_always void conn_data(struct conn *c, const struct call *call, struct tas
 		piece_cut(&s->piece, 0, op->hole);
 	else
 		piece_cut(&s->piece, limit, HOLE_BUDGET);
-	if (op->where == AT_VECTOR)
-		emit_vector(s);
-	else
-		emit_contiguous(s);
+	piece_emit(op->where == AT_VECTOR);
 }
 
 /* A process of which nothing is known yet comes before its first bytes. */
-inline_always void conn_tell(struct conn *c, struct task_struct *task)
+inline_always void conn_tell(struct conn *c)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
 	c->flags |= CF_TOLD;
 	if (!proc_told(tgid))
-		proc_tell(task, tgid);
+		proc_tell(tgid);
 }
 
 /* The shared body: `size` bytes have moved on a selected socket. */
-inline_always void conn_moved(struct sock *sk, const struct call *call, struct task_struct *task, struct op *op)
+inline_always void conn_moved(struct sock *sk, struct scratch *s, struct task_struct *task)
 {
+	struct op *op = &s->op;
 	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
 	if (!c) {
@@ -226,11 +221,11 @@ inline_always void conn_moved(struct sock *sk, const struct call *call, struct t
 	if (!conn_place(c, sk, op))
 		return;
 	if (!(c->flags & CF_TOLD))
-		conn_tell(c, task);
+		conn_tell(c);
 	if (!(c->flags & CF_OPENED) && !emit_open(sk, c))
 		count(KC_MISSED_DATA, 1);
 	else
-		conn_data(c, call, task, sk, op);
+		conn_data(c, s, task, sk);
 	c->off[op->dir & 1] += op->size;
 	if ((c->flags & CF_ABORTED) && !sock_unread(sk))
 		conn_end(c, 3, abort_flags(c), 0);
@@ -267,13 +262,20 @@ inline_always void conn_unseen(struct sock *sk, enum kind kind, int dir, int ret
 	count(KC_HOLE_BYTES + HOLE_UNSEEN, ret);
 }
 
+inline_always void op_init(struct op *op, int ret, int dir)
+{
+	__builtin_memset(op, 0, sizeof(*op));
+	op->size = ret;
+	op->dir = dir;
+}
+
 inline_always int on_move(struct sock *sk, int ret, int flags, int dir)
 {
 	enum kind kind = sock_kind(sk);
-	struct op op = { .size = ret, .dir = dir };
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 cpu = bpf_get_smp_processor_id();
 	struct task_struct *task;
-	struct call call;
+	struct scratch *s;
 
 	if (kind == KIND_NONE || !ports_match(sk, kind))
 		return 0;
@@ -282,10 +284,14 @@ inline_always int on_move(struct sock *sk, int ret, int flags, int dir)
 			conn_unseen(sk, kind, dir, ret);
 		return 0;
 	}
+	s = bpf_map_lookup_elem(&scratches, &cpu);
+	if (!s)
+		return 0;
 	task = bpf_get_current_task_btf();
-	op_call(&call, task, dir);
-	if (!call.hole && nr_mmsg(call.nr))
-		op.index = mmsg_step(&call, (__u32)pid_tgid, ret);
+	op_init(&s->op, ret, dir);
+	op_call(&s->call, task, dir);
+	if (!s->call.hole && nr_mmsg(s->call.nr))
+		s->op.index = mmsg_step(&s->call, (__u32)pid_tgid, ret);
 	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return 0;
 	if (ret <= 0) {
@@ -293,8 +299,8 @@ inline_always int on_move(struct sock *sk, int ret, int flags, int dir)
 		return 0;
 	}
 	if (kind != KIND_UNIX && (flags & MSG_TRUNC))
-		op_hole(&op, HOLE_TRUNC);
-	conn_moved(sk, &call, task, &op);
+		op_hole(&s->op, HOLE_TRUNC);
+	conn_moved(sk, s, task);
 	return 0;
 }
 

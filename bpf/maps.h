@@ -106,6 +106,26 @@ struct { /* enum kcount */
 
 #define PIECE_MAX 16384 /* bytes in one record */
 
+struct call { /* registers of the caller's system call */
+	int nr;
+	int hole; /* not 0: the registers are those of no native call in progress (enum ev_hole) */
+	__u64 arg[5];
+};
+
+enum where { AT_NOWHERE, AT_BUFFER, AT_VECTOR };
+
+struct op { /* what every way in fills */
+	__u32 size;  /* bytes moved */
+	__u8 dir;    /* enum ev_dir */
+	__u8 where;  /* enum where */
+	__u8 hole;   /* enum ev_hole, when nowhere */
+	__u8 reserved;
+	__u64 addr;  /* of the buffer, or of the iovec array */
+	__u64 count; /* iovecs */
+	__u32 index; /* sendmmsg, recvmmsg: of the message, or MMSG_UNKNOWN */
+	__u32 reserved2;
+};
+
 struct piece { /* what is left of an operation to hand over */
 	__u64 conn, off;
 	__u64 addr;	/* of the next byte, or of the vector */
@@ -128,6 +148,8 @@ struct piece { /* what is left of an operation to hand over */
  * of a loop; what a map holds it takes as unknown, and is done at once.
  */
 struct scratch {
+	struct op op;
+	struct call call;
 	struct piece piece;
 	__u8 head[sizeof(struct ev_data)]; /* a record that is put together from several elements */
 	__u8 data[2 * PIECE_MAX];
@@ -158,7 +180,7 @@ struct walk { /* work area of the selectors, not on the stack for the same reaso
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct walk);
 } walks SEC(".maps") __weak;

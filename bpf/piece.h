@@ -1,188 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* EV_DATA: the bytes of one operation, in records of at most PIECE_MAX bytes. */
+/*
+ * The bytes of one operation on their way into the ring. A hook describes them in its processor's work area, then calls
+ * piece_emit(): a global function, which the verifier checks once and alone, not again with each path that leads to it.
+ */
 #ifndef SPANDREL_PIECE_H
 #define SPANDREL_PIECE_H
 
 #include "call.h"
 #include "emit.h"
 
-#define PIECES_MAX 256 /* records of one operation: 4 MiB */
-
-inline_always void data_fill(struct ev_data *e, const struct piece *p, __u32 cap, __u32 size, __u8 hole)
-{
-	head_fill(&e->h, EV_DATA, p->flags, sizeof(*e) + cap);
-	e->conn = p->conn;
-	e->off = p->off;
-	e->ctx = p->tid;
-	e->pid = p->pid;
-	e->tid = p->tid;
-	e->size = size;
-	e->cap = cap;
-	e->seq = p->seq;
-	e->dir = p->dir;
-	e->hole = size > cap ? hole : HOLE_NONE;
-	e->reserved = 0;
-	if (size > cap)
-		count(KC_HOLE_BYTES + (hole < HOLE_MAX ? hole : 0), size - cap);
-}
-
-/* The record of the next n bytes takes the tail along when it is the last. */
-inline_always __u32 piece_size(const struct piece *p, __u64 n)
-{
-	return p->rest > n ? n : n + p->tail;
-}
+int piece_emit(__u32 vector);
 
 inline_always void piece_done(struct piece *p, __u64 n)
 {
 	p->off += n;
 	p->seq += n;
 	p->rest -= n;
-}
-
-/* Nothing to copy: one record that says how much moved. */
-inline_always void emit_hole(struct piece *p)
-{
-	struct ev_data *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
-
-	if (!e) {
-		count(KC_MISSED_DATA, 1);
-		return;
-	}
-	data_fill(e, p, 0, p->tail, p->hole);
-	emit_submit(e);
-}
-
-/* ---- a contiguous buffer: copied straight into the ring, in a record of the smallest class that fits ---- */
-
-#define EMIT_CLASS(bytes)                                                                          \
-	do {                                                                                       \
-		struct ev_data *e = bpf_ringbuf_reserve(&ring, sizeof(*e) + (bytes), 0);           \
-		if (!e)                                                                            \
-			return -1;                                                                 \
-		n = BOUND(n, bytes);                                                               \
-		if (bpf_probe_read_user(e->data, n, (void *)p->addr))                              \
-			data_fill(e, p, 0, piece_size(p, n), HOLE_FAULT);                          \
-		else                                                                               \
-			data_fill(e, p, n, piece_size(p, n), p->hole);                             \
-		emit_submit(e);                                                                    \
-	} while (0)
-
-subprog int emit_buffer(struct scratch *s, __u64 n)
-{
-	struct piece *p = &s->piece;
-
-	if (n <= 256)
-		EMIT_CLASS(256);
-	else if (n <= 1024)
-		EMIT_CLASS(1024);
-	else if (n <= 4096)
-		EMIT_CLASS(4096);
-	else
-		EMIT_CLASS(PIECE_MAX);
-	return 0;
-}
-
-struct working {
-	struct scratch *s;
-};
-
-static long step_buffer(__u32 i, struct working *w)
-{
-	struct piece *p = &w->s->piece;
-	__u64 n = p->rest < PIECE_MAX ? p->rest : PIECE_MAX;
-
-	if (!n)
-		return 1;
-	if (emit_buffer(w->s, n))
-		count(KC_MISSED_DATA, 1);
-	p->addr += n;
-	piece_done(p, n);
-	return 0;
-}
-
-inline_always void emit_contiguous(struct scratch *s)
-{
-	struct working w = { .s = s };
-
-	if (!s->piece.rest)
-		emit_hole(&s->piece);
-	else if (s->piece.rest <= PIECE_MAX)
-		step_buffer(0, &w);
-	else
-		bpf_loop(PIECES_MAX, step_buffer, &w, 0);
-}
-
-/* ---- a vector: elements are put together in scratch memory ---- */
-
-static long step_element(__u32 i, struct working *w)
-{
-	struct scratch *s = w->s;
-	struct piece *p = &s->piece;
-	struct iovec v;
-	__u64 n, at;
-
-	if (p->filled >= p->want || p->element >= p->count)
-		return 1;
-	if (bpf_probe_read_user(&v, sizeof(v), (void *)(p->addr + p->element * sizeof(v))))
-		goto fault;
-	if (v.iov_len <= p->at) {
-		p->at -= v.iov_len; /* bytes to pass over may span elements */
-		p->element++;
-		return 0;
-	}
-	n = v.iov_len - p->at;
-	if (n > p->want - p->filled)
-		n = p->want - p->filled;
-	n = BOUND(n, PIECE_MAX);
-	at = MASK(p->filled, PIECE_MAX - 1);
-	if (bpf_probe_read_user(s->data + at, n, v.iov_base + p->at))
-		goto fault;
-	p->filled += n;
-	p->at += n;
-	if (p->at == v.iov_len) {
-		p->at = 0;
-		p->element++;
-	}
-	return 0;
-fault:
-	p->fault = 1;
-	return 1;
-}
-
-static long step_vector(__u32 i, struct working *w)
-{
-	struct scratch *s = w->s;
-	struct piece *p = &s->piece;
-	__u64 n = p->rest < PIECE_MAX ? p->rest : PIECE_MAX, size;
-
-	if (!n)
-		return 1;
-	p->filled = 0;
-	p->want = n;
-	bpf_loop(UIO_MAXIOV + 1, step_element, w, 0);
-	if (p->fault || p->filled < n) { /* what was read so far is good, all behind it unknown */
-		p->tail += p->rest - p->filled;
-		p->rest = n = p->filled;
-		p->hole = HOLE_FAULT;
-	}
-	data_fill((struct ev_data *)s->head, p, n, piece_size(p, n), p->hole);
-	size = BOUND(n, PIECE_MAX) + sizeof(s->head);
-	if (bpf_ringbuf_output(&ring, s->head, size, wake_flags()))
-		count(KC_MISSED_DATA, 1);
-	else
-		count(KC_RECORDS, 1);
-	piece_done(p, n);
-	return 0;
-}
-
-inline_always void emit_vector(struct scratch *s)
-{
-	struct working w = { .s = s };
-
-	if (!s->piece.rest)
-		emit_hole(&s->piece);
-	else
-		bpf_loop(PIECES_MAX, step_vector, &w, 0);
 }
 
 #endif

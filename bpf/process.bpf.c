@@ -11,10 +11,10 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (tgid == knobs.self)
 		return 0;
 	if (knobs.check)
-		bits = proc_review(task, tgid, SEL_EXE | SEL_COMM | SEL_CGROUP);
+		bits = proc_review(task, tgid, SEL_EXE | SEL_COMM | SEL_CGROUP, AREA_HOOK);
 	/* selected by what it is: told at once. Selected by what it does: told when it does it */
 	if (knobs.need ? bits_selected(bits) : proc_told(tgid))
-		proc_tell(task, tgid);
+		proc_tell(tgid);
 	return 0;
 }
 
@@ -27,7 +27,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	bits = proc_bits(parent->tgid);
 	if (knobs.check & SEL_CGROUP) /* clone3 may put it elsewhere */
-		bits = (bits & ~BITS_OF(SEL_CGROUP)) | task_match(child, SEL_CGROUP);
+		bits = (bits & ~BITS_OF(SEL_CGROUP)) | task_match(child, SEL_CGROUP, AREA_HOOK);
 	proc_set(tgid, bits); /* none, too: the number may have been another's */
 	return 0;
 }
@@ -35,16 +35,16 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/task_rename")
 int BPF_PROG(on_rename, struct task_struct *task, const char *name)
 {
-	__u32 zero = 0, tgid = task->tgid, had, bits;
+	__u32 tgid = task->tgid, had, bits;
 	struct walk *w;
 
 	if (!(knobs.check & SEL_COMM) || (__u32)task->pid != tgid || tgid == knobs.self)
 		return 0;
-	w = bpf_map_lookup_elem(&walks, &zero);
+	w = walk_to(task, AREA_HOOK);
 	if (!w || bpf_probe_read_kernel_str(w->path, 16, name) < 0)
 		return 0;
 	had = proc_bits(tgid);
-	bits = (had & ~BITS_OF(SEL_COMM)) | match_comm(w);
+	bits = (had & ~BITS_OF(SEL_COMM)) | match_comm(AREA_HOOK);
 	if (bits != had)
 		proc_set(tgid, bits);
 	return 0;
@@ -54,7 +54,7 @@ SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_cgroup, struct cgroup *to, const char *path, struct task_struct *task, bool group)
 {
 	if ((knobs.check & SEL_CGROUP) && task->pid == task->tgid)
-		proc_review(task, task->tgid, SEL_CGROUP);
+		proc_review(task, task->tgid, SEL_CGROUP, AREA_HOOK);
 	return 0;
 }
 
@@ -95,7 +95,7 @@ int each_task(struct bpf_iter__task *ctx)
 	if (!task || task->pid != task->tgid || (task->flags & PF_KTHREAD) || (__u32)task->tgid == knobs.self)
 		return 0;
 	if (knobs.check)
-		proc_review(task, task->tgid, (SEL_PID | SEL_EXE | SEL_COMM | SEL_CGROUP) & ~keep);
+		proc_review(task, task->tgid, (SEL_PID | SEL_EXE | SEL_COMM | SEL_CGROUP) & ~keep, AREA_WALK);
 	return 0;
 }
 

@@ -6,69 +6,20 @@
 #include "emit.h"
 #include "select.h"
 
-inline_always void exec_args(struct ev_exec *e, struct task_struct *task)
-{
-	__u64 from = BPF_CORE_READ(task, mm, arg_start), to = BPF_CORE_READ(task, mm, arg_end), n = to - from;
-
-	if (to <= from)
-		return;
-	n = BOUND(n, EV_ARGS_MAX);
-	if (!bpf_probe_read_user(e->args, n, (void *)from))
-		e->args_len = n;
-}
-
-inline_always void exec_path(struct ev_exec *e, struct task_struct *task)
-{
-	__u32 zero = 0, begin;
-	struct walk *w = bpf_map_lookup_elem(&walks, &zero);
-	__u64 n, at;
-
-	if (!w)
-		return;
-	begin = exe_path(task, w);
-	if (begin < WALK_PATH - EV_EXE_MAX)
-		begin = WALK_PATH - EV_EXE_MAX;
-	n = WALK_PATH - begin;
-	at = BOUND(begin, WALK_PATH);
-	n = BOUND(n, EV_EXE_MAX);
-	if (n && !bpf_probe_read_kernel(e->exe, n, w->path + at))
-		e->exe_len = n;
-}
-
-subprog int emit_exec(struct task_struct *task)
-{
-	struct ev_exec *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
-
-	if (!e) {
-		count(KC_MISSED_PROC, 1);
-		return 0;
-	}
-	__builtin_memset(e, 0, sizeof(*e));
-	head_fill(&e->h, EV_EXEC, 0, sizeof(*e));
-	e->start = BPF_CORE_READ(task, group_leader, start_boottime);
-	e->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	e->pid = BPF_CORE_READ(task, tgid);
-	e->ppid = BPF_CORE_READ(task, real_parent, tgid);
-	bpf_core_read(e->comm, 16, &task->comm);
-	exec_path(e, task);
-	exec_args(e, task);
-	/* the process may be gone in a moment: user space reads what else it wants to know at once */
-	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
-	count(KC_RECORDS, 1);
-	return 0;
-}
+/* Hands over EV_EXEC of the current process. A global function: verified once (piece.h). */
+int tell_exec(void);
 
 inline_always bool proc_told(__u32 tgid)
 {
 	return bpf_map_lookup_elem(&told, &tgid);
 }
 
-inline_always void proc_tell(struct task_struct *task, __u32 tgid)
+inline_always void proc_tell(__u32 tgid)
 {
 	__u8 one = 1;
 
 	bpf_map_update_elem(&told, &tgid, &one, BPF_ANY);
-	emit_exec(task);
+	tell_exec();
 }
 
 #endif
