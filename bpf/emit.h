@@ -28,7 +28,6 @@ inline_always void head_fill(struct ev_head *h, __u16 type, __u16 flags, __u32 l
 inline_always void emit_submit(void *record)
 {
 	bpf_ringbuf_submit(record, wake_flags());
-	count(KC_RECORDS, 1);
 }
 
 /* ---- EV_OPEN ---- */

@@ -146,8 +146,6 @@ static long step_vector(__u32 i, struct working *w)
 	size = BOUND(n, PIECE_MAX) + sizeof(s->head);
 	if (bpf_ringbuf_output(&ring, s->head, size, wake_flags()))
 		count(KC_MISSED_DATA, 1);
-	else
-		count(KC_RECORDS, 1);
 	piece_done(p, n);
 	return 0;
 }
@@ -162,6 +160,8 @@ int piece_emit(__u32 vector)
 		return 0;
 	if (!w.s->piece.rest)
 		emit_hole(&w.s->piece);
+	else if (!vector && w.s->piece.rest <= PIECE_MAX)
+		step_buffer(0, &w);
 	else if (vector)
 		bpf_loop(PIECES_MAX, step_vector, &w, 0);
 	else

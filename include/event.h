@@ -249,8 +249,7 @@ struct whoami {
 /* ---- the kernel's counters (per CPU) ------------------------------------------------------------ */
 
 enum kcount {
-	KC_RECORDS = 0,		/* records handed over */
-	KC_MISSED_DATA,		/* records not handed over: the ring was full */
+	KC_MISSED_DATA = 0,	/* records not handed over: the ring was full */
 	KC_MISSED_OPEN,
 	KC_MISSED_END,
 	KC_MISSED_PROC,

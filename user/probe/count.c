@@ -9,7 +9,6 @@
 #include "probe/inner.h"
 #include "spandrel.skel.h"
 
-/* KC_RECORDS is not here: the reader counts what it reads. */
 static const struct {
 	enum kcount from;
 	int to; /* STAT_… */
