@@ -46,7 +46,7 @@ static inline bool slice_starts(struct slice s, struct slice prefix)
 
 static inline struct slice slice_from(struct slice s, size_t from)
 {
-	return from < s.n ? slice_of(s.p + from, s.n - from) : slice_of(s.p + s.n, 0);
+	return from < s.n ? slice_of(s.p + from, s.n - from) : slice_of(s.n ? s.p + s.n : s.p, 0);
 }
 
 static inline struct slice slice_to(struct slice s, size_t to)

@@ -88,6 +88,7 @@ static struct conn *conn_new(struct conn_table *t, const struct ev_open *ev)
 	c->doubt.requests = ev->role == ROLE_CLIENT ? DIR_SEND : ev->role == ROLE_SERVER ? DIR_RECV : -1;
 	c->user.pid = ev->pid;
 	c->last = ev->h.time;
+	c->listed = ~c->last; /* nowhere yet */
 	return c;
 }
 

@@ -237,15 +237,10 @@ void flow_passed(struct conn *c, enum ev_dir dir, uint64_t seen, uint64_t time)
 	struct stream *s = c->flow[dir].stream;
 	uint64_t at = stream_seen(s), to = MIN(seen, stream_skip_to(s));
 
-	while (stream_skipping(s) && at < to) {
-		struct chunk piece = { .off = at, .mark = { .time = time } };
-
-		piece.size = (uint32_t)MIN(to - at, (uint64_t)UINT32_MAX);
-		stream_feed(s, &piece);
-		at += piece.size;
-		if (time > c->last)
-			c->last = time;
-	}
+	if (!stream_skipping(s) || at >= to)
+		return;
+	stream_feed(s, &(struct chunk){ .off = at, .size = to - at, .mark = { .time = time } });
+	c->last = MAX(c->last, time);
 }
 
 /* Bytes moved of which there is no record. */

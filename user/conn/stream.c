@@ -316,7 +316,7 @@ static int place(struct stream *s, struct chunk *c)
 	int r = 0;
 
 	if (s->front < s->skip_to && c->off < s->skip_to) {
-		uint64_t n = MIN((uint64_t)c->size, s->skip_to - c->off);
+		uint64_t n = MIN(c->size, s->skip_to - c->off);
 
 		s->front = s->known = s->lost = c->off + n;
 		if (!chunk_cut_front(c, n)) {
@@ -364,7 +364,9 @@ int stream_feed(struct stream *s, const struct chunk *fed)
 
 void stream_tick(struct stream *s, uint64_t now)
 {
-	if (stream_waiting(s) && now > s->gap_since && now - s->gap_since >= STREAM_WAIT_NS)
+	bool enough = now == UINT64_MAX || (now > s->gap_since && now - s->gap_since >= STREAM_WAIT_NS);
+
+	if (enough && stream_waiting(s))
 		give_up(s);
 }
 

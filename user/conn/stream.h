@@ -22,7 +22,7 @@
 
 struct chunk {
 	uint64_t off;
-	uint32_t size; /* true length */
+	uint64_t size; /* true length */
 	struct slice data; /* captured front, ≤ size; the rest is a hole */
 	uint32_t seq;
 	bool has_seq;

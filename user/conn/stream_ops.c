@@ -11,7 +11,7 @@ bool chunk_cut_front(struct chunk *c, uint64_t n)
 	if (n >= c->size)
 		return false;
 	c->off += n;
-	c->size -= (uint32_t)n;
+	c->size -= n;
 	c->seq += (uint32_t)n;
 	c->data = slice_from(c->data, n);
 	return true;
@@ -20,7 +20,7 @@ bool chunk_cut_front(struct chunk *c, uint64_t n)
 void chunk_cut_tail(struct chunk *c, uint64_t keep)
 {
 	if (keep < c->size)
-		c->size = (uint32_t)keep;
+		c->size = keep;
 	c->data = slice_to(c->data, c->size);
 }
 
