@@ -39,6 +39,7 @@ struct expected { /* memory shared by who acts and who checks */
 	char skip[96]; /* why the case cannot run here */
 	char broken[160]; /* the case itself failed */
 	int go, stage; /* see act_pause() */
+	int port; /* where the checker, which is the tracer, is to connect to */
 };
 
 struct end {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Calls whose registers lie, and what user space asks not to be copied. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/io_uring.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -259,6 +262,35 @@ static void grant(void *probe, const struct ev_data *d, struct expected *x)
 		conn = d->conn;
 }
 
+/* ---- the tracer itself ---- */
+
+static void tracer_connects(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int l = socket(AF_INET, SOCK_STREAM, 0), fd;
+
+	MUST(!bind(l, (void *)&a, len) && !listen(l, 1) && !getsockname(l, (void *)&a, &len));
+	expected->port = ntohs(a.sin_port);
+	act_pause(1);
+	fd = accept(l, NULL, NULL);
+	MUST(read(fd, buf, 10) == 10);
+	MUST(write(fd, buf, 20) == 20); /* none of it is reported */
+}
+
+static void connect_there(void *probe, const struct ev_data *d, struct expected *x)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = d ? -1 : socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)probe;
+	if (d)
+		return;
+	a.sin_port = htons((uint16_t)x->port);
+	if (connect(fd, (void *)&a, sizeof(a)) || write(fd, "0123456789", 10) != 10)
+		perror("connect");
+}
+
 /* A discarded part is no part on a UNIX socket: the flag means nothing there. */
 static void unix_trunc(void)
 {
@@ -278,5 +310,6 @@ const struct capture_case cases_odd[] = {
 	{ "verdict: pass over", judged, judge },
 	{ "verdict: grant", granted, grant },
 	{ "UNIX, MSG_TRUNC", unix_trunc, NULL },
+	{ "the other end is the tracer", tracer_connects, connect_there },
 	{ 0 },
 };

@@ -119,6 +119,26 @@ static void run_case(struct probe *p, int n)
 	checker_free(k);
 }
 
+/* ---- the sweep lists the UNIX sockets that the runner still holds ---- */
+
+static void count_live(void *arg, const struct ev_head *ev)
+{
+	const struct ev_live *live = (const void *)ev;
+
+	*(int *)arg = event_valid(ev, ev->len) ? (int)live->count : -1;
+}
+
+static void check_sweep(struct probe *p, int want)
+{
+	int n = -1, err = probe_sweep(p, count_live, &n);
+	bool good = !err && n == want;
+
+	n_failed += !good;
+	printf("%s %d - sweep\n", good ? "ok" : "not ok", ++n_run);
+	if (!good)
+		printf("# %d connections (%d), expected %d\n", n, err, want);
+}
+
 int main(int argc, char **argv)
 {
 	struct probe_config config = { .ring_size = 1 << 22, .backend = "auto" };
@@ -137,8 +157,12 @@ int main(int argc, char **argv)
 	for (int n = 0; case_at(n); n++)
 		if (argc < 2 || !strncmp(case_at(n)->name, argv[1], strlen(argv[1])))
 			run_case(p, n);
+	if (argc < 2)
+		check_sweep(p, 2);
 	close(orders[1]);
 	waitpid(pid, NULL, 0);
+	if (argc < 2)
+		check_sweep(p, 0);
 	probe_stats(p);
 	stats_print(stderr);
 	probe_close(p);

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -46,6 +47,20 @@ static int features_require(struct features *f)
 		       feature_infos[lacks].needed_for);
 }
 
+/* Waiting for a process that is gone would be to wait for ever, or for a stranger with its number. */
+static int pids_require(const struct select *s)
+{
+	bool any = !s->pid || !*s->pid;
+
+	for (const char *const *pid = s->pid; pid && *pid; pid++) {
+		if (!kill(atoi(*pid), 0) || errno != ESRCH)
+			any = true;
+		else
+			log_warn("--pid %s: no such process", *pid);
+	}
+	return any ? 0 : log_ret(-ESRCH, "--pid: expected a process that runs");
+}
+
 int probe_open(struct probe **out, const struct probe_config *config)
 {
 	_cleanup_(probe_free) struct probe *p = calloc(1, sizeof(*p));
@@ -58,6 +73,8 @@ int probe_open(struct probe **out, const struct probe_config *config)
 		return -ENOMEM;
 	p->ring.epoll = -1;
 	err = backend_check(config->backend);
+	if (!err)
+		err = pids_require(&config->select);
 	if (!err)
 		err = features_require(&f);
 	if (!err)
