@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Fuzz targets of trace/: what fuzz.mk does for protocols. Seeds in tests/fuzz/seeds/NAME.
-FUZZ_TRACE := context cause
-FUZZ_TRACE_SRC := $(wildcard user/base/*.c user/trace/*.c user/proto/describe*.c) user/conn/exchange.c
+# Fuzz targets of trace/ and host/: what fuzz.mk does for protocols. Seeds in tests/fuzz/seeds/NAME.
+FUZZ_TRACE := context cause host
+FUZZ_TRACE_SRC := $(wildcard user/base/*.c user/trace/*.c user/proto/describe*.c user/host/*.c) user/conn/exchange.c
 
 $(BUILD)/fuzz/trace/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz_main.c $(BUILD)/libspandrel.a
 	$(call msg,FUZZ,$@)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -o $@ $(filter %.c,$^) $(BUILD)/libspandrel.a $(LDLIBS)
@@ -12,8 +12,8 @@ CHECK_TESTS += $(foreach t,$(FUZZ_TRACE),'$(BUILD)/fuzz/trace/$(t) $(call FUZZ_T
 
 build/fuzz/san/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz_main.c $(FUZZ_TRACE_SRC) $(wildcard user/base/*.h user/trace/*.h)
 	$(call msg,FUZZ,$@)mkdir -p $(@D) && $(if $(FUZZ_ENGINE), \
-		$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer$(comma)address$(comma)undefined -o $@ $< $(FUZZ_TRACE_SRC) -lm, \
-		$(CC) $(FUZZ_FLAGS) -fsanitize=address$(comma)undefined -o $@ $< tests/fuzz/fuzz_main.c $(FUZZ_TRACE_SRC) -lm)
+		$(CLANG) $(FUZZ_FLAGS) -DVERSION='"$(VERSION)"' -fsanitize=fuzzer$(comma)address$(comma)undefined -o $@ $< $(FUZZ_TRACE_SRC) -lm, \
+		$(CC) $(FUZZ_FLAGS) -DVERSION='"$(VERSION)"' -fsanitize=address$(comma)undefined -o $@ $< tests/fuzz/fuzz_main.c $(FUZZ_TRACE_SRC) -lm)
 
 fuzz-trace: $(FUZZ_TRACE:%=build/fuzz/san/%)
 	$(Q)set -e; mkdir -p build/fuzz/found; for t in $(FUZZ_TRACE); do \

@@ -84,6 +84,8 @@ static struct slice elf_bytes(const struct elf *e, const struct section *s, stru
 	ssize_t got;
 
 	buf_reset(b);
+	if (!n)
+		return SLICE_NONE;
 	to = buf_room(b, n);
 	got = to && s->offset <= INT64_MAX ? pread(e->fd, to, n, (off_t)s->offset) : 0;
 	buf_added(b, got > 0 ? (size_t)got : 0);
