@@ -30,9 +30,6 @@
 		_n;                                                                                \
 	})
 
-/* Zeroes a small struct without leaving padding to the compiler. */
-#define ZERO(x) __builtin_memset(&(x), 0, sizeof(x))
-
 #define U64_MAX (~0ULL)
 
 #endif

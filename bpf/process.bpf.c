@@ -27,7 +27,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	bits = proc_bits(parent->tgid);
 	if (knobs.check & SEL_CGROUP) /* clone3 may put it elsewhere */
-		bits = (bits & ~BITS_OF(SEL_CGROUP)) | task_match(child, SEL_CGROUP, AREA_HOOK);
+		bits = (bits & ~BITS_OF(SEL_CGROUP)) | (walk_to(child, AREA_HOOK) ? match_cgroup(AREA_HOOK) : 0);
 	proc_set(tgid, bits); /* none, too: the number may have been another's */
 	return 0;
 }
@@ -35,7 +35,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/task_rename")
 int BPF_PROG(on_rename, struct task_struct *task, const char *name)
 {
-	__u32 tgid = task->tgid, had, bits;
+	__u32 tgid = task->tgid;
 	struct walk *w;
 
 	if (!(knobs.check & SEL_COMM) || (__u32)task->pid != tgid || tgid == knobs.self)
@@ -43,18 +43,15 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *name)
 	w = walk_to(task, AREA_HOOK);
 	if (!w || bpf_probe_read_kernel_str(w->path, 16, name) < 0)
 		return 0;
-	had = proc_bits(tgid);
-	bits = (had & ~BITS_OF(SEL_COMM)) | match_comm(AREA_HOOK);
-	if (bits != had)
-		proc_set(tgid, bits);
+	proc_learn(tgid, SEL_COMM, match_comm(AREA_HOOK));
 	return 0;
 }
 
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_cgroup, struct cgroup *to, const char *path, struct task_struct *task, bool group)
 {
-	if ((knobs.check & SEL_CGROUP) && task->pid == task->tgid)
-		proc_review(task, task->tgid, SEL_CGROUP, AREA_HOOK);
+	if ((knobs.check & SEL_CGROUP) && task->pid == task->tgid && walk_to(task, AREA_HOOK))
+		proc_learn(task->tgid, SEL_CGROUP, match_cgroup(AREA_HOOK));
 	return 0;
 }
 

@@ -167,11 +167,15 @@ static long cgroup_step(__u32 i, struct walking *walking)
 	return 0;
 }
 
-inline_always __u32 match_cgroup(struct walk *w)
+int match_cgroup(__u32 area)
 {
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
 	struct walking walking = { .w = w };
-	struct task_struct *task = w->task;
+	struct task_struct *task;
 
+	if (!w)
+		return 0;
+	task = w->task;
 	w->bits = 0;
 	w->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	bpf_loop(ANCESTORS, cgroup_step, &walking, 0);
@@ -233,7 +237,7 @@ int match_task(__u32 kinds, __u32 area)
 		bits |= match_comm(area);
 	}
 	if (kinds & SEL_CGROUP)
-		bits |= match_cgroup(w);
+		bits |= match_cgroup(area);
 	if (kinds & SEL_PID) /* last: it climbs */
 		bits |= match_pid(w);
 	return bits;

@@ -13,6 +13,8 @@ enum { AREA_HOOK, AREA_WALK };
 
 /* The bits of those of `kinds` that are looked at at all. */
 int match_task(__u32 kinds, __u32 area);
+/* SEL_CGROUP's bits alone. */
+int match_cgroup(__u32 area);
 /* The same for a name that stands at the beginning of the area's path. */
 int match_comm(__u32 area);
 /* Writes the path of the task's executable, as /proc/PID/exe shows it; it begins at path[result] and ends at WALK_PATH: none. */
@@ -42,11 +44,6 @@ inline_always struct walk *walk_to(struct task_struct *task, __u32 area)
 	return w;
 }
 
-inline_always __u32 task_match(struct task_struct *task, __u32 kinds, __u32 area)
-{
-	return walk_to(task, area) ? match_task(kinds, area) : 0;
-}
-
 inline_always void proc_set(__u32 tgid, __u32 bits)
 {
 	if (!bits)
@@ -55,15 +52,20 @@ inline_always void proc_set(__u32 tgid, __u32 bits)
 		count(KC_PROCS_FULL, 1);
 }
 
-/* Looks at `kinds` again, keeps what is known of the others; what the process is now. */
-inline_always __u32 proc_review(struct task_struct *task, __u32 tgid, __u32 kinds, __u32 area)
+/* What is known now of `kinds`; the rest stays. Returns what the process is. */
+inline_always __u32 proc_learn(__u32 tgid, __u32 kinds, __u32 matched)
 {
-	__u32 had = proc_bits(tgid), bits;
+	__u32 had = proc_bits(tgid), bits = (had & ~BITS_OF(kinds)) | matched;
 
-	bits = (had & ~BITS_OF(kinds)) | task_match(task, kinds, area);
 	if (bits != had)
 		proc_set(tgid, bits);
 	return bits;
+}
+
+/* Looks at `kinds` again. */
+inline_always __u32 proc_review(struct task_struct *task, __u32 tgid, __u32 kinds, __u32 area)
+{
+	return proc_learn(tgid, kinds, walk_to(task, area) ? match_task(kinds, area) : 0);
 }
 
 #endif
