@@ -82,12 +82,12 @@ static void see_open(struct checker *k, const struct ev_open *o)
 
 static void see_segment(struct seen_end *e, int dir, uint64_t n, uint8_t hole)
 {
-	struct segment *last = &e->segs[dir][e->n[dir] - 1];
+	struct segment *last = e->n[dir] ? &e->segs[dir][e->n[dir] - 1] : NULL;
 
 	e->off[dir] += n;
 	if (!n)
 		return;
-	if (e->n[dir] && last->hole == hole)
+	if (last && last->hole == hole)
 		last->size += n;
 	else if (e->n[dir] < SEGS_MAX)
 		e->segs[dir][e->n[dir]++] = (struct segment){ n, hole };
