@@ -285,7 +285,7 @@ inline_always int on_move(struct sock *sk, int ret, int flags, int dir)
 		return 0;
 	}
 	s = bpf_map_lookup_elem(&scratches, &cpu);
-	if (!s)
+	if (!s || !sk->sk_socket->file) /* a socket of the kernel's own (NFS …), whoever it works for */
 		return 0;
 	task = bpf_get_current_task_btf();
 	op_init(&s->op, ret, dir);
