@@ -84,7 +84,7 @@ inline_always void on_closing(struct sock *sk, struct conn *c, int was, int now,
 	if (was == TCP_ESTABLISHED || was == TCP_CLOSE_WAIT || sk->sk_err)
 		flags |= EVF_RESET;
 	/* not ours to end yet: the program may still read what came before, or is just inside a call on this socket */
-	if (c->tcp && sk->sk_socket && sk->sk_shutdown != BOTH_SHUTDOWN && (sk->sk_lock.owned || sock_unread(sk))) {
+	if (c->tcp && sk->sk_socket && (sock_unread(sk) || (sk->sk_lock.owned && sk->sk_shutdown != BOTH_SHUTDOWN))) {
 		c->flags |= CF_ABORTED | (flags & EVF_RESET ? CF_RESET : 0);
 		if (!sk->sk_lock.owned)
 			conn_end(c, 1 << DIR_SEND, flags & EVF_RESET, 0);
