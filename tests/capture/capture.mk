@@ -6,6 +6,7 @@ $(BUILD)/tests/capture/capture: $(CAPTURE_SRC) $(wildcard tests/capture/*.h) $(B
 	$(call msg,TEST,tests/capture)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -Itests -o $@ $(CAPTURE_SRC) $(BUILD)/libspandrel.a \
 		$(LDLIBS) -lpthread
 
+LIVE_NEEDS += $(BUILD)/tests/capture/capture
 LIVE_TESTS += '$(BUILD)/tests/capture/capture'
 
 live-capture: $(BUILD)/tests/capture/capture
