@@ -282,7 +282,8 @@ def case_operate_full_disk():
     finally:
         subprocess.run(["umount", d])
     said = [x for x in t.err.splitlines() if "space" in x.lower() or "out.json" in x and "tracing" not in x]
-    assert len(said) == 1, t.err
+    # a smaller batch may fit again; never a line for each batch
+    assert 1 <= len(said) <= 5, t.err
     assert len(t.out.splitlines()) == 120 == t.counters["spans_exported"], t.counters
     for line in lines:
         json.loads(line)  # whole lines only
