@@ -67,7 +67,7 @@ const struct option options[] = {
 	GROUP("Limits"),
 	NUMBER("queue-size", limits.queue_size, "8192", 1, 1 << 20, "spans not yet acknowledged by the back end"),
 	NUMBER("max-connections", limits.max_connections, "16384", 1, 1 << 20, "connections followed at once"),
-	SIZE("ring-size", limits.ring_size, "16MiB", 64 * 1024, 1024 * MIB, "memory shared with the kernel, a power of two"),
+	SIZE("ring-size", limits.ring_size, "8MiB", 64 * 1024, 1024 * MIB, "memory shared with the kernel, a power of two"),
 	SIZE("memory-limit", limits.memory_limit, "64MiB", MIB, 64 * 1024 * MIB, "reassembly and open requests"),
 
 	GROUP("Operate"),
