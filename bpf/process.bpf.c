@@ -107,5 +107,7 @@ int whoami(void *ctx)
 	self.netns = task->nsproxy->net_ns->ns.inum;
 	self.pid_level = pid->level;
 	self.pidns = pid_at(pid, self.pid_level).ns;
+	self.root_dentry = (__u64)BPF_CORE_READ(task, fs, root.dentry);
+	self.root_mnt = (__u64)BPF_CORE_READ(task, fs, root.mnt);
 	return 0;
 }

@@ -22,6 +22,8 @@ static long climb_step(__u32 i, struct walking *walking)
 	struct mount *mnt = w->mnt;
 	__u64 len, at;
 
+	if ((__u64)dentry == self.root_dentry && (__u64)mnt == self.root_mnt - bpf_core_field_offset(struct mount, mnt))
+		return 1;
 	if (dentry == BPF_CORE_READ(mnt, mnt.mnt_root) || dentry == parent) {
 		struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
 

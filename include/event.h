@@ -244,6 +244,8 @@ struct whoami {
 	__u32 netns;
 	__u32 pidns;
 	__u32 pid_level;	/* depth of that namespace, 0 the initial one */
+	__u64 root_dentry;	/* our root: paths end there, as they do in /proc */
+	__u64 root_mnt;
 };
 
 /* ---- the kernel's counters (per CPU) ------------------------------------------------------------ */

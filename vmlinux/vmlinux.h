@@ -108,6 +108,7 @@ struct path {
 	struct vfsmount *mnt;
 	struct dentry *dentry;
 };
+struct fs_struct { struct path root; };
 struct hlist_head;
 struct file {
 	void *private_data;
@@ -147,6 +148,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
+	struct fs_struct *fs;
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
