@@ -52,8 +52,6 @@ subprog int conn_init(struct conn *c, struct sock *sk, struct op *op)
 		conn_bases(c, tp, sk);
 		c->off[op->dir & 1] -= op->size;
 	}
-	if (c->off[0] || c->off[1])
-		c->flags |= CF_MID;
 	return 1;
 }
 
@@ -175,12 +173,12 @@ inline_always void conn_data(struct conn *c, struct scratch *s, struct task_stru
 			count(KC_HOLE_BYTES + HOLE_SKIPPED, op->size);
 			return;
 		}
-		if (v->grant_to[dir] > limit)
-			limit = v->grant_to[dir];
 		if (v->skip_to[dir] > c->turn[dir]) {
 			c->turn[dir] = v->skip_to[dir];
 			limit = c->turn[dir] + TURN_BUDGET;
 		}
+		if (v->grant_to[dir] > limit)
+			limit = v->grant_to[dir];
 	}
 	if (!op->hole)
 		op_locate(op, &s->call, task, sk);

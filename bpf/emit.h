@@ -17,6 +17,18 @@ inline_always __u64 wake_flags(void)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
+/* For a record that was handed over without a look at the flag: a wake-up of its own, in a record that is none. */
+inline_always void wake_reader(void)
+{
+	void *nothing;
+
+	if (wake_flags() == BPF_RB_NO_WAKEUP)
+		return;
+	nothing = bpf_ringbuf_reserve(&ring, 8, 0);
+	if (nothing)
+		bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
+}
+
 inline_always void head_fill(struct ev_head *h, __u16 type, __u16 flags, __u32 len)
 {
 	h->type = type;
@@ -76,7 +88,8 @@ subprog int emit_open(struct sock *sk, struct conn *c)
 		return 0;
 	}
 	__builtin_memset(e, 0, sizeof(*e));
-	head_fill(&e->h, EV_OPEN, c->flags & CF_MID ? EVF_MID : 0, sizeof(*e));
+	/* moved bytes are missing also where the ring was full when it was to be told of first */
+	head_fill(&e->h, EV_OPEN, c->flags & CF_MID || c->off[0] || c->off[1] ? EVF_MID : 0, sizeof(*e));
 	e->conn = c->id;
 	e->start[0] = c->off[0];
 	e->start[1] = c->off[1];

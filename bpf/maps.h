@@ -187,8 +187,6 @@ struct {
 
 /* ---- variables shared with user space ---- */
 
-/* Namespaces by inode number. pid_level: depth of our process id namespace. */
-
 extern struct knobs knobs;
 extern struct verdict verdicts[VERDICT_SLOTS];
 extern struct wake wake;

@@ -144,8 +144,11 @@ static long step_vector(__u32 i, struct working *w)
 	}
 	data_fill((struct ev_data *)s->head, p, n, piece_size(p, n), p->hole);
 	size = BOUND(n, PIECE_MAX) + sizeof(s->head);
-	if (bpf_ringbuf_output(&ring, s->head, size, wake_flags()))
+	/* the flag is looked at when the record is there, not before: the reader may lie down in between */
+	if (bpf_ringbuf_output(&ring, s->head, size, BPF_RB_NO_WAKEUP))
 		count(KC_MISSED_DATA, 1);
+	else
+		wake_reader();
 	piece_done(p, n);
 	return 0;
 }
