@@ -49,7 +49,10 @@ void probe_stats(struct probe *p); /* folds the kernel's counters into stats */
 void probe_verdict(void *arg, uint64_t conn, const uint64_t skip_to[2], const uint64_t grant_to[2]);
 /* False if the slot is not this connection's. */
 bool probe_progress(struct probe *p, uint64_t conn, struct ev_progress *out);
-/* Lists UNIX connections that exist in our network namespace: calls fn with one EV_LIVE record. */
+/*
+ * Lists UNIX connections that exist in our network namespace: calls fn with what the ring holds, then with one EV_LIVE
+ * record of the time when the list was begun. -EAGAIN: too much came meanwhile.
+ */
 int probe_sweep(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev), void *arg);
 
 /* --check: the table of what this kernel offers and what was chosen, and "way in: …". 0 if tracing would work. */

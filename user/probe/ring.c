@@ -59,6 +59,16 @@ bool ring_empty(const struct ring *r)
 	return load(r->producer) == *r->consumer;
 }
 
+uint64_t ring_end(const struct ring *r)
+{
+	return load(r->producer);
+}
+
+bool ring_reached(const struct ring *r, uint64_t end)
+{
+	return *r->consumer >= end;
+}
+
 /* Takes the wake-up that brought us here off the descriptor. */
 static void ring_disarm(struct ring *r)
 {

@@ -24,5 +24,8 @@ void ring_fini(struct ring *r);			    /* safe on a zeroed struct */
 /* Calls fn for each record until there is none or `max` passed; how many. */
 int ring_read(struct ring *r, void (*fn)(void *arg, const void *record, size_t size), void *arg, int max);
 bool ring_empty(const struct ring *r);
+/* The position behind what was reserved so far; and whether the reader has come there. */
+uint64_t ring_end(const struct ring *r);
+bool ring_reached(const struct ring *r, uint64_t end);
 
 #endif

@@ -10,10 +10,22 @@
 #include "spandrel.skel.h"
 
 #define SWEEP_MAX (1 << 20) /* bytes of the record: 131,000 connections */
+#define READ_MAX 4096	    /* records */
+#define READ_TURNS 64	    /* one may be reserved and not handed over yet */
 
 static void collect(void *arg, const void *p, size_t n)
 {
 	buf_append(arg, p, n);
+}
+
+/* Records that are older than the list: what a connection said before it ended comes before its end. */
+static bool read_up(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev), void *arg)
+{
+	uint64_t end = ring_end(&p->ring);
+
+	for (int i = 0; i < READ_TURNS && !ring_reached(&p->ring, end); i++)
+		probe_read(p, fn, arg, READ_MAX);
+	return ring_reached(&p->ring, end);
 }
 
 int probe_sweep(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev), void *arg)
@@ -28,6 +40,8 @@ int probe_sweep(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev)
 		err = plan_walk(p->skel->progs.each_unix, collect, &b);
 	if (err || b.failed) /* half a list would end connections that live */
 		return err ? err : -ENOSPC;
+	if (!read_up(p, fn, arg))
+		return -EAGAIN;
 	live.count = (uint32_t)((b.n - sizeof(live)) / sizeof(uint64_t));
 	live.h.len = (uint32_t)b.n;
 	memcpy(b.p, &live, sizeof(live));
