@@ -85,16 +85,15 @@ static void tick(struct loop *l, uint64_t now)
 	l->next_tick = now + TICK_NS;
 	if (now >= l->next_clock || was_suspended(l))
 		clock_event(l, now);
+	probe_stats(l->probe); /* facts that were read before a process record was missed are read again */
 	if (now >= l->next_sweep) {
-		probe_sweep(l->probe, feed, l->pipeline);
+		probe_sweep(l->probe, feed, l->pipeline); /* best effort: the next one comes soon */
 		l->next_sweep = now + SWEEP_NS;
 	}
 	pipeline_event(l->pipeline, &ev.h);
 	say_tls(l);
 	if (l->recorder)
 		recorder_tick(l->recorder, now);
-	if (l->end && now >= l->end)
-		l->stop = true;
 }
 
 /* Signals */
@@ -172,6 +171,7 @@ static void turn(struct loop *l)
 		tick(l, now);
 	pipeline_turn(l->pipeline, now);
 	signals_read(l);
+	l->stop |= l->end && now >= l->end;
 	if (n >= READ_MAX || l->stop)
 		return;
 	if (n > 0)
