@@ -217,6 +217,18 @@ inline_always void conn_bases(struct conn *c, struct tcp_sock *tp, struct sock *
 		c->off[dir] = tcp_moved(tp, sk, dir) - c->base[dir];
 }
 
+/* The state of a socket, made if there is none. The allocator waits for no lock: what fails once may work at once. */
+inline_always struct conn *conn_make(struct sock *sk)
+{
+	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!c)
+		c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c)
+		count(KC_NO_STORAGE, 1);
+	return c;
+}
+
 inline_always __u64 conn_new_id(void)
 {
 	return __sync_fetch_and_add(&conn_ids, 1) + 1;

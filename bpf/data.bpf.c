@@ -206,12 +206,10 @@ inline_always void conn_tell(struct conn *c)
 inline_always void conn_moved(struct sock *sk, struct scratch *s, struct task_struct *task)
 {
 	struct op *op = &s->op;
-	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct conn *c = conn_make(sk);
 
-	if (!c) {
-		count(KC_NO_STORAGE, 1);
+	if (!c)
 		return;
-	}
 	if (!c->id)
 		conn_init(c, sk, op);
 	if (c->flags & (CF_NEVER | CF_FINAL) || !c->family)

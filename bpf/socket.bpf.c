@@ -27,11 +27,9 @@ inline_always void on_connecting(struct sock *sk, __u32 tgid)
 
 	if (!tp || tp->inet_conn.icsk_ulp_ops) /* a subflow of MPTCP: the bytes pass on another socket */
 		return;
-	c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!c) {
-		count(KC_NO_STORAGE, 1);
+	c = conn_make(sk);
+	if (!c)
 		return;
-	}
 	if (c->flags & CF_OPENED) /* a socket used again after connect(AF_UNSPEC) */
 		conn_end(c, 3, EVF_FINAL, tgid);
 	__builtin_memset(c, 0, sizeof(*c));
