@@ -305,3 +305,45 @@ def case_life_threads_share_connection():
                 c.get(f"/t/{i}")
         t.stop()
     assert len(t.spans) == 200 and all(s.code == 200 for s in t.spans), len(t.spans)
+
+
+def case_life_unix_closed_during_sweep():
+    """A UNIX socket closes without a word; the list of those that still exist must not come ahead of what it said before."""
+    def slow(c):
+        if c.message():
+            time.sleep(0.003)
+            c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+    idle = [socket.socketpair() for _ in range(1000)]  # they make the list take its time
+    path, rounds = parts.path("sweep.sock"), 0
+    sock = wire.listen(path)
+    srv = parts.Fork(serve_threads, sock, slow, 16)
+    sock.close()
+    with Tracer(select=["--pid", srv.pid]) as t:
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            clients = [wire.connect(path) for _ in range(16)]
+            for c in clients:
+                c.send(b"GET /s HTTP/1.1\r\nHost: t\r\n\r\n")
+            for c in clients:
+                c.until(b"ok")
+                c.close()
+            rounds += 1
+        t.stop()
+    wrong = [s for s in t.spans if s.code != 200]
+    print(f"# {16 * rounds} requests, {len(t.spans)} spans, {len(wrong)} wrong; {len(idle)} idle pairs")
+    assert not wrong and len(t.spans) == 16 * rounds, wrong[:3]
+    parts.stop(srv)
+
+
+def serve_threads(sock, handler, n):
+    import threading
+
+    def loop():
+        while True:
+            s, _ = sock.accept()
+            handler(wire.Conn(s))
+            s.close()
+    for _ in range(n - 1):
+        threading.Thread(target=loop).start()
+    loop()
