@@ -1,190 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+/* The sources of the configuration, from the weakest to the strongest. */
 #include "config.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/scope.h"
+#include "config_value.h"
 
 #define FILE_LINE_MAX 4096
-
-/* Where a value comes from; the name that an error shows. A list is emptied by the first value of a new source. */
-struct source {
-	struct config *c;
-	char *error;
-	size_t size;
-	bool cleared[128];
-};
-
-static int refuse(struct source *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int refuse(struct source *s, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(s->error, s->size, format, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
-static bool parse_scaled(const char *text, const char *const *units, const uint64_t *factors, size_t n, uint64_t *out)
-{
-	struct slice s = slice_str(text);
-	size_t digits = 0;
-	uint64_t v;
-
-	while (digits < s.n && isdigit((unsigned char)s.p[digits]))
-		digits++;
-	if (!slice_u64(slice_to(s, digits), &v))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(text + digits, units[i]))
-			return !__builtin_mul_overflow(v, factors[i], out);
-	return false;
-}
-
-bool parse_duration(const char *text, uint64_t *ns)
-{
-	static const char *const units[] = { "ms", "s", "m", "h" };
-	static const uint64_t factors[] = { NS_PER_MS, NS_PER_S, 60 * NS_PER_S, 3600 * NS_PER_S };
-
-	if (!strcmp(text, "0")) {
-		*ns = 0;
-		return true;
-	}
-	return parse_scaled(text, units, factors, ARRAY_SIZE(units), ns);
-}
-
-bool parse_size(const char *text, uint64_t *bytes)
-{
-	static const char *const units[] = { "", "B", "KiB", "MiB", "GiB" };
-	static const uint64_t factors[] = { 1, 1, 1 << 10, 1 << 20, 1 << 30 };
-
-	return parse_scaled(text, units, factors, ARRAY_SIZE(units), bytes);
-}
-
-static bool parse_ratio(const char *text, double *out)
-{
-	char *end;
-	double v = strtod(text, &end);
-
-	if (end == text || *end || !(v >= 0 && v <= 1))
-		return false;
-	*out = v;
-	return true;
-}
-
-static bool parse_bool(const char *text, bool *out)
-{
-	if (!*text || !strcmp(text, "true") || !strcmp(text, "1") || !strcmp(text, "yes"))
-		*out = true;
-	else if (!strcmp(text, "false") || !strcmp(text, "0") || !strcmp(text, "no"))
-		*out = false;
-	else
-		return false;
-	return true;
-}
-
-static bool choice_has(const char *words, const char *text)
-{
-	struct slice rest = slice_str(words), word;
-
-	while (slice_split(&rest, '|', &word))
-		if (slice_eq(word, slice_str(text)))
-			return true;
-	return false;
-}
-
-static void list_clear(struct strlist *l)
-{
-	for (size_t i = 0; i < l->n; i++)
-		free(l->v[i]);
-	free(l->v);
-	*l = (struct strlist){ 0 };
-}
-
-static int list_add(struct strlist *l, const char *text)
-{
-	char **v = realloc(l->v, (l->n + 2) * sizeof(*v));
-
-	if (!v)
-		return -ENOMEM;
-	l->v = v;
-	v[l->n] = strdup(text);
-	if (!v[l->n])
-		return -ENOMEM;
-	v[++l->n] = NULL;
-	return 0;
-}
-
-static int set_string(char **to, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*to);
-	*to = copy;
-	return 0;
-}
-
-static int set_number(struct source *s, const struct option *o, const char *text, uint64_t *to)
-{
-	bool ok = o->type == OPT_SIZE ? parse_size(text, to) : slice_u64(slice_str(text), to);
-
-	if (ok && *to >= o->min && (!o->max || *to <= o->max))
-		return 0;
-	return refuse(s, "--%s: expected a %s from %" PRIu64 " to %" PRIu64 ", got \"%s\"", o->name,
-		      o->type == OPT_SIZE ? "size (KiB, MiB, GiB)" : "number", o->min, o->max, text);
-}
-
-static int set_list(struct source *s, const struct option *o, const char *text, struct strlist *to)
-{
-	size_t index = (size_t)(o - options);
-
-	if (!*text)
-		return refuse(s, "--%s: expected %s, got nothing", o->name, o->arg);
-	if (!s->cleared[index]) {
-		list_clear(to);
-		s->cleared[index] = true;
-	}
-	return list_add(to, text);
-}
-
-static int set_value(struct source *s, const struct option *o, const char *text)
-{
-	void *to = (char *)s->c + o->offset;
-
-	switch (o->type) {
-	case OPT_BOOL:
-		return parse_bool(text, to) ? 0 : refuse(s, "--%s: expected true or false, got \"%s\"", o->name, text);
-	case OPT_STRING:
-		return *text ? set_string(to, text) : refuse(s, "--%s: expected %s, got nothing", o->name, o->arg);
-	case OPT_CHOICE:
-		return choice_has(o->arg, text) ? set_string(to, text) :
-						  refuse(s, "--%s: expected %s, got \"%s\"", o->name, o->arg, text);
-	case OPT_LIST:
-		return set_list(s, o, text, to);
-	case OPT_NUMBER:
-	case OPT_SIZE:
-		return set_number(s, o, text, to);
-	case OPT_DURATION:
-		return parse_duration(text, to) ? 0 :
-						  refuse(s, "--%s: expected a duration (ms, s, m, h), got \"%s\"", o->name, text);
-	case OPT_RATIO:
-		return parse_ratio(text, to) ? 0 : refuse(s, "--%s: expected 0 to 1, got \"%s\"", o->name, text);
-	case OPT_GROUP:
-		break;
-	}
-	return -EINVAL;
-}
 
 static const struct option *option_find(struct slice name)
 {
@@ -201,7 +28,7 @@ static int load_defaults(struct source *s)
 	for (size_t i = 0; i < n_options; i++) {
 		if (!options[i].fallback)
 			continue;
-		r = set_value(s, &options[i], options[i].fallback);
+		r = value_set(s, &options[i], options[i].fallback);
 		if (r)
 			return r;
 	}
@@ -220,7 +47,7 @@ static int set_otel(struct config *c, const char *name, const char *value)
 	const struct option *o = option_find(slice_str(name));
 
 	s.cleared[o - options] = o->type != OPT_LIST || ((struct strlist *)((char *)c + o->offset))->n;
-	return set_value(&s, o, value);
+	return value_set(&s, o, value);
 }
 
 static int load_line(struct source *s, char *line, const char *path, int number)
@@ -237,8 +64,8 @@ static int load_line(struct source *s, char *line, const char *path, int number)
 	value = name + strcspn(name, " \t");
 	o = option_find(slice_of(name, (size_t)(value - name)));
 	if (!o || !strcmp(o->name, "config"))
-		return refuse(s, "--config %s, line %d: unknown option \"%.*s\"", path, number, (int)(value - name), name);
-	return set_value(s, o, value + strspn(value, " \t"));
+		return source_refuse(s, "--config %s, line %d: unknown option \"%.*s\"", path, number, (int)(value - name), name);
+	return value_set(s, o, value + strspn(value, " \t"));
 }
 
 static int load_file(struct source *s, const char *path)
@@ -248,16 +75,16 @@ static int load_file(struct source *s, const char *path)
 	int number = 0, r;
 
 	if (!f)
-		return refuse(s, "--config: cannot read %s: %s", path, strerror(errno));
+		return source_refuse(s, "--config: cannot read %s: %s", path, strerror(errno));
 	while (fgets(line, sizeof(line), f)) {
 		number++;
 		if (!strchr(line, '\n') && !feof(f))
-			return refuse(s, "--config %s, line %d: expected at most %d bytes", path, number, FILE_LINE_MAX - 2);
+			return source_refuse(s, "--config %s, line %d: expected at most %d bytes", path, number, FILE_LINE_MAX - 2);
 		r = load_line(s, line, path, number);
 		if (r)
 			return r;
 	}
-	return ferror(f) ? refuse(s, "--config: cannot read %s: %s", path, strerror(errno)) : 0;
+	return ferror(f) ? source_refuse(s, "--config: cannot read %s: %s", path, strerror(errno)) : 0;
 }
 
 static const char *env_of(const struct option *o)
@@ -278,13 +105,13 @@ static int load_env_value(struct source *s, const struct option *o, const char *
 	int r;
 
 	if (o->type != OPT_LIST)
-		return set_value(s, o, text);
+		return value_set(s, o, text);
 	while (slice_split(&rest, '\n', &part)) {
 		_free_ char *one = strndup(part.p, part.n);
 
 		if (!one)
 			return -ENOMEM;
-		r = *one ? set_value(s, o, one) : 0;
+		r = *one ? value_set(s, o, one) : 0;
 		if (r)
 			return r;
 	}
@@ -312,18 +139,18 @@ static int load_flag(struct source *s, int argc, char **argv, int *at)
 	const struct option *o;
 
 	if (strncmp(text, "--", 2) || !text[2])
-		return refuse(s, "unexpected argument \"%s\": expected an option, see --help", text);
+		return source_refuse(s, "unexpected argument \"%s\": expected an option, see --help", text);
 	text += 2;
 	o = option_find(equals ? slice_of(text, (size_t)(equals - text)) : slice_str(text));
 	if (!o)
-		return refuse(s, "unknown option \"%s\": see --help", argv[*at]);
+		return source_refuse(s, "unknown option \"%s\": see --help", argv[*at]);
 	if (equals)
-		return set_value(s, o, equals + 1);
+		return value_set(s, o, equals + 1);
 	if (o->type == OPT_BOOL)
-		return set_value(s, o, "");
+		return value_set(s, o, "");
 	if (++*at >= argc)
-		return refuse(s, "--%s: expected %s, got nothing", o->name, o->arg);
-	return set_value(s, o, argv[*at]);
+		return source_refuse(s, "--%s: expected %s, got nothing", o->name, o->arg);
+	return value_set(s, o, argv[*at]);
 }
 
 static int load_flags(struct source *s, int argc, char **argv)
@@ -342,13 +169,13 @@ static int find_config_file(struct source *s, int argc, char **argv)
 {
 	const struct option *o = option_find(SLICE("config"));
 	const char *text = env_of(o);
-	int r = text && *text ? set_value(s, o, text) : 0;
+	int r = text && *text ? value_set(s, o, text) : 0;
 
 	for (int i = 1; i < argc && !r; i++) {
 		if (!strncmp(argv[i], "--config=", 9))
-			r = set_value(s, o, argv[i] + 9);
+			r = value_set(s, o, argv[i] + 9);
 		else if (!strcmp(argv[i], "--config") && i + 1 < argc)
-			r = set_value(s, o, argv[i + 1]);
+			r = value_set(s, o, argv[i + 1]);
 	}
 	return r;
 }
@@ -368,17 +195,17 @@ static int check_pairs(struct source *s)
 	if (c->operate.help || c->operate.version)
 		return 0;
 	if (sel->all && (sel->pid.n || sel->exe.n || sel->comm.n || sel->port.n || sel->cgroup.n))
-		return refuse(s, "--all: contradicts another selector: expected --all with exclusions only");
+		return source_refuse(s, "--all: contradicts another selector: expected --all with exclusions only");
 	if (c->operate.record && c->operate.replay)
-		return refuse(s, "--record: contradicts --replay: expected one of them");
+		return source_refuse(s, "--record: contradicts --replay: expected one of them");
 	if (c->export.console && c->export.file && !strcmp(c->export.file, "-"))
-		return refuse(s, "--console: contradicts --file -: both write to standard output");
+		return source_refuse(s, "--console: contradicts --file -: both write to standard output");
 	if (!c->export.otlp_cert != !c->export.otlp_key)
-		return refuse(s, "--otlp-%s: expected --otlp-%s with it", c->export.otlp_cert ? "cert" : "key",
+		return source_refuse(s, "--otlp-%s: expected --otlp-%s with it", c->export.otlp_cert ? "cert" : "key",
 			      c->export.otlp_cert ? "key" : "cert");
 	if (c->operate.check || c->operate.replay || config_selects(c))
 		return 0;
-	return refuse(s, "nothing is selected: expected --pid, --exe, --comm, --port, --cgroup or --all");
+	return source_refuse(s, "nothing is selected: expected --pid, --exe, --comm, --port, --cgroup or --all");
 }
 
 int config_load(struct config *c, int argc, char **argv, char *error, size_t size)
@@ -387,7 +214,6 @@ int config_load(struct config *c, int argc, char **argv, char *error, size_t siz
 	int r;
 
 	*c = (struct config){ 0 };
-	_Static_assert(sizeof(s.cleared) >= 64, "one per option");
 	snprintf(error, size, "out of memory");
 	r = load_defaults(&s);
 	if (!r)
@@ -412,7 +238,7 @@ void config_fini(struct config *c)
 		void *at = (char *)c + options[i].offset;
 
 		if (options[i].type == OPT_LIST)
-			list_clear(at);
+			strlist_clear(at);
 		else if (options[i].type == OPT_STRING || options[i].type == OPT_CHOICE)
 			free(*(char **)at);
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The options: name, type, where the value goes, default, help. Nothing else knows them by name but README.md. */
-#include "config.h"
+#include "config_value.h"
 
 #define AT(field) offsetof(struct config, field)
 #define GROUP(title) { title, OPT_GROUP, 0, NULL, NULL, NULL, 0, 0 }
@@ -84,3 +84,4 @@ const struct option options[] = {
 };
 
 const size_t n_options = sizeof(options) / sizeof(options[0]);
+_Static_assert(sizeof(options) / sizeof(options[0]) <= OPTIONS_MAX, "struct source has a bit for each");

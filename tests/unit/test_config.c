@@ -155,15 +155,18 @@ static void test_config__bad_otel_values_are_ignored(void)
 	struct config c;
 
 	setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-3", 1);
+	setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0", 1);
 	setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", 1);
 	setenv("OTEL_TRACES_SAMPLER", "traceidratio", 1);
 	setenv("OTEL_TRACES_SAMPLER_ARG", "0.25", 1);
 	REQUIRE(!LOAD(&c, "--all"));
 	CHECK_INT(c.limits.queue_size, 8192);
+	CHECK_INT(c.export.batch_size, 512);
 	CHECK(!strcmp(c.export.otlp_protocol, "http/protobuf"));
 	CHECK(c.sample_ratio == 0.25);
 	config_fini(&c);
 	unsetenv("OTEL_BSP_MAX_QUEUE_SIZE");
+	unsetenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE");
 	unsetenv("OTEL_EXPORTER_OTLP_PROTOCOL");
 	unsetenv("OTEL_TRACES_SAMPLER");
 	unsetenv("OTEL_TRACES_SAMPLER_ARG");
