@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * OpenTelemetry's variables (specs.md §1.5, §1.6) as values of our options, weaker than every source of our own. As the
- * specification wants, a value that does not parse is warned about and counts as unset.
+ * OpenTelemetry's variables ("Environment Variable Specification", "OTLP Exporter Configuration") as values of our
+ * options, weaker than every source of our own. As the specification wants, a value that does not parse is warned about
+ * and counts as unset.
  */
 #include "config.h"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads an ExportTraceServiceRequest in protobuf and gives it in the shape of OTLP/JSON. Written from specs.md §1.1 alone,
+"""Reads an ExportTraceServiceRequest in protobuf and gives it in the shape of OTLP/JSON. Written from trace.proto 1.x alone,
 so that it checks the encoders independently. Anything it does not expect is an error.
 
   otlp.py FILE.pb            prints it as JSON

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* specs.md §2.1, §2.2 and the expectations of the W3C suite listed in §2.3; §2.4. */
+/* W3C Trace Context, with the expectations of its own test suite; B3. */
 #include "tap.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* specs.md §7.2. */
+/* OpenTelemetry, TraceState: Probability Sampling. */
 #include "tap.h"
 
 #include <math.h>

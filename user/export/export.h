@@ -82,12 +82,12 @@ struct export_batch *export_batch_split(struct export_batch *b);
 /* ---- encoders --------------------------------------------------------------------------------- */
 
 /*
- * One ExportTraceServiceRequest (specs.md §1.1) with a ResourceSpans for each resource, in order of first sight. Texts that
+ * One ExportTraceServiceRequest (opentelemetry-proto) with a ResourceSpans for each resource, in order of first sight. Texts that
  * are not UTF-8 get U+FFFD. 0, -EMSGSIZE when `out` is too small (split the batch), -ENOMEM; `out` keeps what it had.
  */
 #define OTLP_SCOPE "spandrel"
 #define OTLP_SCHEMA_URL "https://opentelemetry.io/schemas/1.44.0"
-#define OTLP_REQUEST_MAX (4 * 1024 * 1024) /* many servers refuse more, §1.3 */
+#define OTLP_REQUEST_MAX (4 * 1024 * 1024) /* many servers refuse more */
 
 struct buf;
 int otlp_encode(struct span *const *spans, uint32_t n, const char *version, struct arena_pool *pool, struct buf *out);

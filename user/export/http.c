@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * OTLP/HTTP with protobuf (specs.md §1.4). Batches wait in order; at most SLOTS are under way. One that can be sent again
+ * OTLP/HTTP with protobuf (OTLP specification, "OTLP/HTTP"). Batches wait in order; at most SLOTS are under way. One that can be sent again
  * (429, 502, 503, 504, no answer) goes to the end of the line with a back-off of its own, so that a batch the server
  * cannot take does not stop the others; and while the end point is down, one request at a time asks whether it is back.
  */

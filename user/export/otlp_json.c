@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Spans as OTLP/JSON (specs.md §1.4): ids in hex, enums as integers, 64-bit integers as strings, lowerCamelCase. */
+/* Spans as OTLP/JSON (OTLP specification, "JSON Protobuf Encoding"): ids in hex, enums as integers, 64-bit integers as strings, lowerCamelCase. */
 #include <errno.h>
 
 #include "base/buf.h"

@@ -2,7 +2,7 @@
 /*
  * Facts about processes, read once from /proc when first needed (or at exec) and kept until the process ends, and the
  * resource made of them. /proc is hostile: names with newlines, vanishing processes, files without end.
- * For replay the facts travel as EV_PROC / EV_HOST records: host_feed() takes them, `on_facts` gives them.
+ * For replay the facts travel as EV_PROC / EV_HOST records: host_event() takes them, `on_facts` gives them.
  */
 #ifndef SPANDREL_HOST_PROCESS_H
 #define SPANDREL_HOST_PROCESS_H

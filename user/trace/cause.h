@@ -3,13 +3,13 @@
  * Who caused what. Exchanges begin and end; spans come out when their trace and parent are decided, never before.
  * Two candidates are no candidate; every parent that was found says how (`spandrel.link`).
  *
- * Rules (linking.md; rule numbers of its list):
+ * Rules:
  *  header      an incoming context gives trace and parent; an outgoing one that no open inbound exchange of the process
  *              has was made by an SDK: it is the client span's parent. An equal one was copied: see below.
- *  thread      owner[ctx] = the inbound exchange whose head that context completed and that is still open (1). An outgoing
+ *  thread      owner[ctx] = the inbound exchange whose head that context completed and that is still open. An outgoing
  *              request is the owner's child. A new inbound head while the context's exchange of another connection is
- *              open: an event loop; its edges are dropped for good (7). The response of B written in a context that
- *              owns A ≠ B: the same (8, close check).
+ *              open: an event loop; its edges are dropped for good. The response of B written in a context that
+ *              owns A ≠ B: the same ("close", owner.h).
  *  copied      an outgoing context equal to that of exactly one inbound exchange open in the process: its child.
  *  connection  the two ends of one connection on this host, met by addresses and the position of the request's
  *              first byte: the server span is the client span's child, whatever header it carries.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Trace context from a message's carrier: W3C (specs.md §2.1, §2.2), else B3 single, else B3 multi (§2.4). Pure. */
+/* Trace context from a message's carrier: W3C Trace Context, else B3 single, else B3 multi. Pure. */
 #ifndef SPANDREL_TRACE_CONTEXT_H
 #define SPANDREL_TRACE_CONTEXT_H
 
@@ -30,7 +30,7 @@ int traceparent_parse(struct slice s, struct trace_context *out);
 /* 0 with *out a normalised list (≤ 32 members) in the arena or borrowed, or -EINVAL, -ENOMEM: discard the whole. */
 int tracestate_parse(const struct slice *lines, size_t n, struct arena *arena, struct slice *out);
 /*
- * Puts or replaces the `ot` member's th (specs.md §7.2) at the front; an empty th takes it out. Other members and ot sub-keys
+ * Puts or replaces the `ot` member's th (OpenTelemetry, TraceState handling) at the front; an empty th takes it out. Other members and ot sub-keys
  * stay, as far as 32 members and 256 characters allow. SLICE_NONE without memory.
  */
 struct slice tracestate_with_th(struct slice state, struct slice th, struct arena *arena);

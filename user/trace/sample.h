@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Head sampling: the parent's flag first, else consistent probability (specs.md §7.2): keep iff R ≥ T. Pure. */
+/* Head sampling: the parent's flag first, else consistent probability (OpenTelemetry, "Probability Sampling"): keep iff R ≥ T. Pure. */
 #ifndef SPANDREL_TRACE_SAMPLE_H
 #define SPANDREL_TRACE_SAMPLE_H
 

@@ -17,7 +17,7 @@ struct span {
 	struct list link;
 	uint8_t trace_id[16], span_id[8];
 	uint8_t parent_id[8]; /* all zero: root */
-	uint32_t flags;	      /* specs.md §1.1: trace flags | 0x100 | 0x200 when the parent is remote */
+	uint32_t flags;	      /* OTLP Span.flags: trace flags | 0x100 | 0x200 when the parent is remote */
 	uint8_t kind;	      /* enum span_kind */
 	struct slice trace_state;
 	uint64_t start, end;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The list of W3C tracestate and its `ot` member. specs.md §2.2 (grammar), §7.2 (th, rv). */
+/* The list of W3C tracestate and its `ot` member. W3C Trace Context §3.3; OpenTelemetry, TraceState handling (th, rv). */
 #include "trace/context.h"
 
 #include <errno.h>
