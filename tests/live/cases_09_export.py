@@ -42,7 +42,7 @@ class Sink:
         out = Spans()
         for r in self.requests:
             if r["status"] == "200":
-                for rs in otlp.request(r["raw"])["resourceSpans"]:
+                for rs in otlp.decode(r["raw"])["resourceSpans"]:
                     res = attributes(rs["resource"]["attributes"])
                     for ss in rs["scopeSpans"]:
                         assert ss["scope"].get("name"), ss["scope"]
@@ -85,7 +85,7 @@ def case_export_otlp_gzip_and_batches():
             parts.curl(web.url + f"/{i}")
         t.stop()
     assert facts(t.spans) == facts(sink.spans) and len(t.spans) == 20
-    sizes = [sum(len(ss["spans"]) for rs in otlp.request(r["raw"])["resourceSpans"] for ss in rs["scopeSpans"]) for r in sink.requests]
+    sizes = [sum(len(ss["spans"]) for rs in otlp.decode(r["raw"])["resourceSpans"] for ss in rs["scopeSpans"]) for r in sink.requests]
     assert max(sizes) <= 7 and len(sizes) == 3, sizes
     assert all(r["headers"]["content-encoding"] == "gzip" and r["path"] == "/v1/traces" for r in sink.requests)
 
