@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEP_FREE 1024
+#define KEEP_FREE 4096 /* blocks of the spans of some batches in flight; 8 MiB */
 
 struct arena_block {
 	struct arena_block *next;
