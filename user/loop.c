@@ -244,6 +244,16 @@ static void close_stages(struct loop *l)
 	close_fd(&l->signals);
 }
 
+/* The last word. There were spans and not one could be delivered: could not export. */
+static int report(void)
+{
+	uint64_t undelivered = stats[STAT_drop_unsent] + stats[STAT_drop_refused] + stats[STAT_drop_file] +
+			       stats[STAT_drop_encode];
+
+	stats_print(stderr);
+	return !stats[STAT_spans_exported] && undelivered ? 1 : 0;
+}
+
 int loop_live(struct config *config, int argc, char **argv, CURLM *multi)
 {
 	struct loop l = { .config = config, .argc = argc, .argv = argv, .multi = multi, .signals = signals_open() };
@@ -263,8 +273,7 @@ int loop_live(struct config *config, int argc, char **argv, CURLM *multi)
 		;
 	drain(&l);
 	close_stages(&l);
-	stats_print(stderr);
-	return 0;
+	return report();
 }
 
 /* Replay */
@@ -327,6 +336,5 @@ int loop_replay(const struct config *config, CURLM *multi)
 	close_stages(&r.loop);
 	if (error || r.error)
 		return 1;
-	stats_print(stderr);
-	return 0;
+	return report();
 }
