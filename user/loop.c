@@ -36,12 +36,17 @@ struct loop {
 	int signals;
 	bool stop, said_tls;
 	uint64_t next_tick, next_sweep, next_clock, end;
+	uint64_t newest; /* time of the newest record that was read */
 	int64_t suspended; /* boot minus monotonic time when the clock was last read */
 };
 
 static void feed(void *arg, const struct ev_head *ev)
 {
-	pipeline_event(arg, ev);
+	struct loop *l = arg;
+
+	if (ev->time > l->newest)
+		l->newest = ev->time;
+	pipeline_event(l->pipeline, ev);
 }
 
 /* Time */
@@ -87,7 +92,7 @@ static void tick(struct loop *l, uint64_t now)
 		clock_event(l, now);
 	probe_stats(l->probe); /* facts that were read before a process record was missed are read again */
 	if (now >= l->next_sweep) {
-		probe_sweep(l->probe, feed, l->pipeline); /* best effort: the next one comes soon */
+		probe_sweep(l->probe, feed, l); /* best effort: the next one comes soon */
 		l->next_sweep = now + SWEEP_NS;
 	}
 	pipeline_event(l->pipeline, &ev.h);
@@ -162,13 +167,13 @@ static void wait_for(struct loop *l, bool ring, uint64_t ms)
 
 static void turn(struct loop *l)
 {
-	int n = probe_read(l->probe, feed, l->pipeline, READ_MAX), running;
+	int n = probe_read(l->probe, feed, l, READ_MAX), running;
 	uint64_t now = clock_boot();
 
 	if (n >= READ_MAX) /* no time to wait, but transfers must go on or the queue fills */
 		curl_multi_perform(l->multi, &running);
-	else /* the ring is empty: everything before now was seen */
-		tick(l, now);
+	/* an empty ring: everything before now was seen; else what was read so far */
+	tick(l, n < READ_MAX ? now : l->newest);
 	pipeline_turn(l->pipeline, now);
 	signals_read(l);
 	l->stop |= l->end && now >= l->end;
@@ -269,7 +274,7 @@ int loop_live(struct config *config, int argc, char **argv, CURLM *multi)
 	while (!l.stop)
 		turn(&l);
 	probe_stop(l.probe);
-	while (probe_read(l.probe, feed, l.pipeline, READ_MAX) > 0)
+	while (probe_read(l.probe, feed, &l, READ_MAX) > 0)
 		;
 	drain(&l);
 	close_stages(&l);
