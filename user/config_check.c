@@ -58,6 +58,14 @@ static int check_names(const char *option, const struct strlist *l, char *error,
 	return 0;
 }
 
+/* A scheme we speak, and a host. */
+static bool is_url(const char *url)
+{
+	const char *host = !strncmp(url, "http://", 7) ? url + 7 : !strncmp(url, "https://", 8) ? url + 8 : "";
+
+	return *host && !strchr("/:?#", *host);
+}
+
 int config_check_lists(const struct config *c, char *error, size_t size)
 {
 	const char *url = c->export.otlp_endpoint;
@@ -73,7 +81,7 @@ int config_check_lists(const struct config *c, char *error, size_t size)
 		r = check_names("capture-header", &c->protocols.capture_header, error, size);
 	if (!r)
 		r = check_names("correlation-header", &c->trace.correlation_header, error, size);
-	if (!r && url && strncmp(url, "http://", 7) && strncmp(url, "https://", 8))
+	if (!r && url && !is_url(url))
 		r = refuse(error, size, "otlp-endpoint", "an http:// or https:// URL", slice_str(url));
 	return r;
 }

@@ -203,6 +203,20 @@ static void test_config__endpoints(void)
 	}
 }
 
+static void test_config__urls_need_a_host(void)
+{
+	static const char *const bad[] = { "http://", "https://", "http:///v1/traces", "http://:4318", "ftp://h", "h:4318" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct config c;
+
+		REQUIRE(!LOAD(&c, "--all", "--otlp-endpoint", bad[i]));
+		CHECK(config_check_lists(&c, error, sizeof(error)) < 0);
+		CHECK(strstr(error, "--otlp-endpoint") != NULL);
+		config_fini(&c);
+	}
+}
+
 int main(void)
 {
 	log_setup(LOG_ERROR, false);
@@ -213,5 +227,6 @@ int main(void)
 	RUN(test_config__otel_headers_are_decoded);
 	RUN(test_config__bad_otel_values_are_ignored);
 	RUN(test_config__endpoints);
+	RUN(test_config__urls_need_a_host);
 	return tap_done();
 }

@@ -155,6 +155,7 @@ static void test_export__a_full_device_drops_and_goes_on(void)
 	CHECK(export_idle(e));
 	export_free(e);
 	CHECK_INT(stats[STAT_drop_file], 35);
+	CHECK_INT(stats[STAT_undelivered_file], 35);
 	expect_all_gone(35);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/stats.h"
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/scope.h"
@@ -238,6 +239,7 @@ static void console_close(struct exporter *x)
 
 const struct exporter_ops exporter_console = {
 	.name = "console",
+	.undelivered = STAT_undelivered_console,
 	.eager = true,
 	.wanted = console_wanted,
 	.open = console_open,

@@ -42,13 +42,14 @@ static void unref(struct span *s)
 }
 
 /* A holder is done with the span. */
-static void release(struct span *s, int drop)
+static void release(const struct outlet *o, struct span *s, int drop)
 {
 	if (drop < 0 && !s->acked) {
 		s->acked = true;
 		stat_inc(spans_exported);
-	} else if (drop >= 0 && s->drop < 0) {
-		s->drop = drop;
+	} else if (drop >= 0) {
+		stats[o->ops->undelivered]++;
+		s->drop = s->drop < 0 ? drop : s->drop;
 	}
 	unref(s);
 }
@@ -57,7 +58,7 @@ void export_done(struct outlet *o, struct span **spans, uint32_t n, int drop)
 {
 	o->held -= n;
 	for (uint32_t i = 0; i < n; i++)
-		release(spans[i], drop);
+		release(o, spans[i], drop);
 }
 
 void export_batch_done(struct outlet *o, struct export_batch *b, int drop)
@@ -106,7 +107,7 @@ static void outlet_add(struct outlet *o, struct span *s, uint64_t now)
 	const struct export *e = o->e;
 
 	if (o->held >= e->queue_size) {
-		release(s, STAT_drop_queue);
+		release(o, s, STAT_drop_queue);
 		return;
 	}
 	if (!o->open) {
@@ -114,7 +115,7 @@ static void outlet_add(struct outlet *o, struct span *s, uint64_t now)
 		o->opened = now;
 	}
 	if (!o->open) {
-		release(s, STAT_drop_memory);
+		release(o, s, STAT_drop_memory);
 		return;
 	}
 	o->held++;

@@ -61,6 +61,7 @@ struct export_batch {
 
 struct exporter_ops {
 	const char *name;
+	int undelivered; /* enum stat_id: its spans that it gave up, whatever became of them elsewhere */
 	bool eager; /* wants spans at each tick, not batches by size and age */
 	bool (*wanted)(const struct export_config *c);
 	int (*open)(struct exporter **out, struct outlet *o, const struct export_config *c, CURLM *multi);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/stats.h"
 #include "base/scope.h"
 #include "export/export.h"
 #include "export/lines.h"
@@ -71,6 +72,7 @@ static void file_close(struct exporter *x)
 
 const struct exporter_ops exporter_file = {
 	.name = "file",
+	.undelivered = STAT_undelivered_file,
 	.eager = true,
 	.wanted = file_wanted,
 	.open = file_open,

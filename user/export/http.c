@@ -367,6 +367,7 @@ static bool http_wanted(const struct export_config *c)
 
 const struct exporter_ops exporter_http = {
 	.name = "otlp",
+	.undelivered = STAT_undelivered_otlp,
 	.wanted = http_wanted,
 	.open = http_open,
 	.send = http_send,

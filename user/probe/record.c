@@ -108,6 +108,8 @@ static int open_file(struct recorder *r)
 	if (r->fd < 0 || fstat(r->fd, &st))
 		return -errno;
 	r->regular = S_ISREG(st.st_mode);
+	if (r->regular && st.st_uid != geteuid())
+		return -EPERM; /* its owner could read what passes here */
 	if (r->regular && (fchmod(r->fd, 0600) || ftruncate(r->fd, 0)))
 		return -errno;
 	return 0;
