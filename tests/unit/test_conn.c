@@ -471,6 +471,31 @@ static void test_conn__joined_in_the_middle(void)
 	teardown(b);
 }
 
+/* The first answer after joining is lost, with the next request: what comes then is nobody's answer that we know. */
+static void test_conn__joined_and_lost(void)
+{
+	struct bench *b = setup();
+	struct synth_conn c = { .id = 1, .pid = 10, .off = { 500, 700 } };
+	size_t lost;
+
+	synth_open(&b->s, &c, FAM_INET, ROLE_SERVER)->h.flags = EVF_MID;
+	synth_send(&b->s, &c, DIR_RECV, GET("/a"));
+	lost = b->s.n;
+	synth_send(&b->s, &c, DIR_SEND, OK(2, "ab"));
+	synth_send(&b->s, &c, DIR_RECV, GET("/b"));
+	synth_send(&b->s, &c, DIR_SEND, "HTTP/1.1 410 x\r\nContent-Length: 0\r\n\r\n");
+	synth_drop(&b->s, lost);
+	synth_drop(&b->s, lost);
+	synth_tick(&b->s, 500 * MS);
+	synth_send(&b->s, &c, DIR_RECV, GET("/c"));
+	synth_tick(&b->s, 500 * MS);
+	synth_send(&b->s, &c, DIR_SEND, "HTTP/1.1 201 x\r\nContent-Length: 0\r\n\r\n");
+	play(b);
+	for (unsigned i = 0; i < b->ended; i++)
+		CHECK(b->seen[i].status != 410);
+	teardown(b);
+}
+
 /* One request at a time, every single record lost in turn: no span is ever wrong, and nothing is lost without a word. */
 static void test_conn__loss_of_any_record_makes_nothing_wrong(void)
 {
@@ -937,6 +962,7 @@ int main(void)
 	RUN(test_conn__one_turn_gets_more_than_its_budget);
 	RUN(test_conn__other_protocols_are_left_alone);
 	RUN(test_conn__joined_in_the_middle);
+	RUN(test_conn__joined_and_lost);
 	RUN(test_conn__loss_of_any_record_makes_nothing_wrong);
 	RUN(test_conn__random_losses_make_nothing_wrong);
 	RUN(test_conn__lost_answers_are_not_replaced_by_others);

@@ -110,7 +110,9 @@ static void pass_hole(struct conn *c, enum ev_dir dir, struct slice in)
 	struct flow *f = &c->flow[dir];
 
 	stat_add(gap_bytes, stream_hole(f->stream));
-	if (c->proto && !f->lost)
+	if (f->lost)
+		loss_again(c, dir);
+	else if (c->proto)
 		broken(c, dir, in, STAT_drop_gap);
 	if (c->off)
 		return;

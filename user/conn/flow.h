@@ -119,6 +119,8 @@ bool detect_step(struct conn *c, enum ev_dir dir);
 /* ---- loss.c ---- */
 /* Bytes of this direction are lost, or did not parse. begun: a message had begun in front of them; drop: enum stat_id. */
 void loss_happened(struct conn *c, enum ev_dir dir, bool begun, int drop);
+/* The direction, not found yet, has one more hole. */
+void loss_again(struct conn *c, enum ev_dir dir);
 /* Looks for the next message. True if bytes were passed over. */
 bool loss_search(struct conn *c, enum ev_dir dir, struct slice in);
 /* A response is next: tells the session whose answer it cannot be. */

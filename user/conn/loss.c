@@ -77,6 +77,14 @@ void loss_happened(struct conn *c, enum ev_dir dir, bool begun, int drop)
 	c->proto->resync(c->session, dir, SLICE("")); /* from now on; what is at hand comes next */
 }
 
+/* One more hole before the direction was found again, or for the first time: an answer may have been in it. */
+void loss_again(struct conn *c, enum ev_dir dir)
+{
+	c->doubt.lossy = true;
+	if (c->doubt.requests != (int8_t)dir)
+		c->doubt.missed = true;
+}
+
 bool loss_search(struct conn *c, enum ev_dir dir, struct slice in)
 {
 	struct flow *f = &c->flow[dir];
