@@ -31,9 +31,10 @@ inline_always enum kind sock_kind(struct sock *sk)
 	return sk->sk_protocol == IPPROTO_MPTCP ? KIND_MPTCP : KIND_NONE;
 }
 
+/* Before 6.18 the verifier takes a swapped 16-bit value for one of 64 bits. */
 inline_always bool port_in(const __u8 *bits, __u16 port)
 {
-	return bits[port >> 3] & (1 << (port & 7));
+	return bits[MASK(port >> 3, 0x1fff)] & (1 << (port & 7));
 }
 
 inline_always bool ports_match(struct sock *sk, enum kind kind)
