@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/scope.h"
+#include "base/stats.h"
 #include "proto/http1_session.h"
 
 static int session_init(void *session, const struct proto_config *config)
@@ -10,6 +11,7 @@ static int session_init(void *session, const struct proto_config *config)
 	struct http1_session *s = session;
 
 	s->head.config = config;
+	s->head.major = 1;
 	return 0;
 }
 
@@ -319,6 +321,8 @@ static bool session_finish(void *session, enum ev_dir from, struct proto_out *ou
 const struct proto_ops http1_ops = {
 	.name = "http1",
 	.session_size = sizeof(struct http1_session),
+	.out_of_step = STAT_out_of_step,
+	.resynced = STAT_resyncs,
 	.sniff = session_sniff,
 	.init = session_init,
 	.fini = session_fini,

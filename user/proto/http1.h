@@ -17,8 +17,12 @@ extern const struct proto_ops http1_ops;
 
 /* ---- heads: http1_head.c ---- */
 
-/* Fields that fill() uses, request only. */
-enum http1_known { H1_HOST, H1_USER_AGENT, H1_FORWARDED, H1_XF_FOR, H1_XF_PROTO, H1_XF_HOST, H1_KNOWN_MAX };
+/* Fields that fill() uses: of requests, of both, and those that HTTP/2 alone has (pseudo fields). */
+enum http1_known {
+	H1_HOST, H1_USER_AGENT, H1_FORWARDED, H1_XF_FOR, H1_XF_PROTO, H1_XF_HOST, H1_OF_BOTH,
+	H1_CONTENT_TYPE = H1_OF_BOTH, H1_GRPC_TIMEOUT, H1_GRPC_ENCODING, H1_GRPC_STATUS, H1_GRPC_MESSAGE, H1_PSEUDO,
+	H1_SCHEME = H1_PSEUDO, H1_AUTHORITY, H1_PROTOCOL, H1_KNOWN_MAX
+};
 
 struct http1_note { /* part of a head */
 	uint16_t at, n;
@@ -53,7 +57,7 @@ struct http1_head {
 	const struct proto_config *config;
 	struct http1_note method, target;
 	uint16_t status;
-	uint8_t minor; /* HTTP/1.minor */
+	uint8_t major, minor;
 	struct http1_framing framing;
 	struct http1_notes notes;
 };
@@ -76,6 +80,8 @@ bool http1_method_known(struct slice method);
 
 /* http1_field.c: notes one field of a head. */
 void http1_field_note(struct http1_head *head, struct slice name, struct slice value);
+/* Would it? *known is which of them, H1_KNOWN_MAX for others. */
+bool http1_field_wanted(const struct http1_head *head, struct slice name, enum http1_known *known);
 /* Lower-case form of a token's character, 0 for any other. */
 extern const unsigned char http1_token[256];
 
@@ -136,17 +142,20 @@ struct http1_captured {
 	struct slice name, value;
 };
 
+/* HTTP/2's messages begin with one as well: see http2.h. */
 struct http1_message {
 	struct message m;
-	struct slice method, target;
-	uint16_t status;
-	uint8_t minor;
+	struct slice method, target; /* n 0: not seen (HTTP/2) */
+	uint16_t status; /* 0: not seen (HTTP/2) */
+	uint8_t major, minor;
 	uint8_t n_captured;
 	struct http1_captured *captured;
 	struct slice known[H1_KNOWN_MAX]; /* p NULL: not there */
 };
 
 struct message *http1_keep(const struct message *msg, struct arena *arena);
+/* The same into a zeroed one that is part of another. False without memory. */
+bool http1_keep_into(struct http1_message *m, const struct http1_head *head, struct arena *arena);
 void http1_fill(struct description *d, const struct call *call);
 
 struct http1_authority {

@@ -40,7 +40,7 @@ struct field_row {
 };
 
 #define LENGTH_MAX 17
-#define SAME_LENGTH_MAX 5
+#define SAME_LENGTH_MAX 6
 
 /* By length of the name. */
 static const struct field_row fields[LENGTH_MAX + 1][SAME_LENGTH_MAX] = {
@@ -50,8 +50,12 @@ static const struct field_row fields[LENGTH_MAX + 1][SAME_LENGTH_MAX] = {
 	[9] = { { "forwarded", F_KNOWN + H1_FORWARDED } },
 	[10] = { { "user-agent", F_KNOWN + H1_USER_AGENT }, { "connection", F_CONNECTION },
 		 { "tracestate", F_CARRIER + CARRIER_TRACESTATE }, { "x-b3-flags", F_CARRIER + CARRIER_B3_FLAGS } },
-	[11] = { { "traceparent", F_CARRIER + CARRIER_TRACEPARENT }, { "x-b3-spanid", F_CARRIER + CARRIER_B3_SPANID } },
-	[12] = { { "x-b3-traceid", F_CARRIER + CARRIER_B3_TRACEID }, { "x-b3-sampled", F_CARRIER + CARRIER_B3_SAMPLED } },
+	[11] = { { "traceparent", F_CARRIER + CARRIER_TRACEPARENT }, { "x-b3-spanid", F_CARRIER + CARRIER_B3_SPANID },
+		 { "grpc-status", F_KNOWN + H1_GRPC_STATUS } },
+	[12] = { { "content-type", F_KNOWN + H1_CONTENT_TYPE }, { "grpc-timeout", F_KNOWN + H1_GRPC_TIMEOUT },
+		 { "grpc-message", F_KNOWN + H1_GRPC_MESSAGE }, { "x-b3-traceid", F_CARRIER + CARRIER_B3_TRACEID },
+		 { "x-b3-sampled", F_CARRIER + CARRIER_B3_SAMPLED } },
+	[13] = { { "grpc-encoding", F_KNOWN + H1_GRPC_ENCODING } },
 	[14] = { { "content-length", F_LENGTH } },
 	[15] = { { "x-forwarded-for", F_KNOWN + H1_XF_FOR } },
 	[16] = { { "x-forwarded-host", F_KNOWN + H1_XF_HOST } },
@@ -170,21 +174,34 @@ static void note_carrier(struct http1_head *head, uint16_t id, struct slice valu
 
 _Static_assert(32 + 2 + 6 <= CARRIER_MAX, "every carrier field has room");
 
+/* Its index in the list; -1: nobody asked for it. */
+static int captured_as(const struct proto_config *c, struct slice name)
+{
+	for (size_t i = 0; i < c->n_capture && i <= UINT16_MAX; i++)
+		if (c->capture[i].n == name.n && name_is(name, c->capture[i].p))
+			return (int)i;
+	return -1;
+}
+
 static void note_captures(struct http1_head *head, struct slice name, struct slice value)
 {
-	const struct proto_config *c = head->config;
 	struct http1_notes *n = &head->notes;
+	int index = captured_as(head->config, name);
 
-	for (size_t i = 0; i < c->n_capture && i <= UINT16_MAX; i++) {
-		if (c->capture[i].n != name.n || !name_is(name, c->capture[i].p))
-			continue;
-		if (n->n_captures == HTTP1_CAPTURE_MAX)
-			stat_inc(headers_cut);
-		else
-			n->captures[n->n_captures++] =
-				(struct http1_tagged){ (uint16_t)i, note_of(head, value) };
+	if (index < 0)
 		return;
-	}
+	if (n->n_captures == HTTP1_CAPTURE_MAX)
+		stat_inc(headers_cut);
+	else
+		n->captures[n->n_captures++] = (struct http1_tagged){ (uint16_t)index, note_of(head, value) };
+}
+
+bool http1_field_wanted(const struct http1_head *head, struct slice name, enum http1_known *known)
+{
+	unsigned id = identify(name);
+
+	*known = id >= F_KNOWN && id < F_CARRIER ? id - F_KNOWN : H1_KNOWN_MAX;
+	return id != F_NONE || captured_as(head->config, name) >= 0;
 }
 
 void http1_field_note(struct http1_head *head, struct slice name, struct slice value)
@@ -197,7 +214,7 @@ void http1_field_note(struct http1_head *head, struct slice name, struct slice v
 		if (request)
 			note_carrier(head, (uint16_t)(id - F_CARRIER), value);
 	} else if (id >= F_KNOWN) {
-		if (request)
+		if (request || id - F_KNOWN >= H1_OF_BOTH)
 			note_known(head, id - F_KNOWN, value);
 	} else if (id == F_LENGTH) {
 		note_length(&head->framing, value);

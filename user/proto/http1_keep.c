@@ -91,24 +91,25 @@ static bool keep_known(struct http1_message *m, const struct http1_head *head, s
 	return true;
 }
 
-struct message *http1_keep(const struct message *msg, struct arena *arena)
+bool http1_keep_into(struct http1_message *m, const struct http1_head *head, struct arena *arena)
 {
-	const struct http1_head *head = (const struct http1_head *)msg;
-	struct http1_message *m = arena_zalloc(arena, sizeof(*m));
-
-	if (!m)
-		return NULL;
-	m->m.type = msg->type;
-	m->m.truncated = msg->truncated;
-	m->m.key = msg->key;
+	m->m.type = head->m.type;
+	m->m.truncated = head->m.truncated;
+	m->m.key = head->m.key;
+	m->major = head->major;
 	m->minor = head->minor;
 	m->status = head->status;
-	if (!keep_captures(m, head, arena))
-		return NULL;
-	if (msg->type == MSG_RESPONSE)
-		return &m->m;
-	if (!copy(arena, head, head->method, &m->method) || !copy(arena, head, head->target, &m->target) ||
-	    !keep_known(m, head, arena) || !keep_carriers(m, head, arena))
-		return NULL;
-	return &m->m;
+	if (!keep_captures(m, head, arena) || !keep_known(m, head, arena))
+		return false;
+	if (m->m.type == MSG_RESPONSE)
+		return true;
+	return copy(arena, head, head->method, &m->method) && copy(arena, head, head->target, &m->target) &&
+	       keep_carriers(m, head, arena);
+}
+
+struct message *http1_keep(const struct message *msg, struct arena *arena)
+{
+	struct http1_message *m = arena_zalloc(arena, sizeof(*m));
+
+	return m && http1_keep_into(m, (const struct http1_head *)msg, arena) ? &m->m : NULL;
 }

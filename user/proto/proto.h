@@ -14,6 +14,7 @@
 #include "event.h"
 
 #define PROTO_HEAD_MAX (64 * 1024) /* a longer head gives -EMSGSIZE */
+#define PROTO_OPEN_MAX 1024	   /* requests of one connection that may be open at a time */
 #define SKIP_TO_END UINT64_MAX	   /* the rest of the direction belongs to the message */
 
 enum message_type { MSG_REQUEST = 1, MSG_RESPONSE = 2 };
@@ -48,6 +49,10 @@ enum {
 	OUT_OPAQUE = 4,	 /* after that the connection no longer speaks this protocol, in both directions */
 	OUT_INTERIM = 8, /* with OUT_HEAD: 1xx; not the answer, only proof that it is on its way */
 	OUT_ORPHAN = 16, /* with OUT_HEAD: a response to a request that was not seen */
+	OUT_MORE = 32,	 /* `msg` adds to the head of the message: trailers, how it ended; see amend() */
+	OUT_ABOVE = 64,	 /* with `msg`, a response: it answers and ends every open request whose key is above `key` */
+	OUT_PROMISED = 128, /* with OUT_HEAD: a request that the answering side makes for the other (HTTP/2's push) */
+	OUT_SWITCH = 256,   /* after that the connection speaks `next`, in both directions; see inherit() */
 };
 
 struct proto_out {
@@ -55,7 +60,8 @@ struct proto_out {
 	uint8_t type;	/* enum message_type and ... */
 	uint64_t key;	/* ... key of the message that `flags` speaks of, without OUT_HEAD too */
 	uint64_t skip;	/* bytes after the consumed ones to pass over uncaptured; SKIP_TO_END */
-	const struct message *msg; /* borrowed from the session until the next parse; slices point into `in` */
+	const struct message *msg; /* borrowed from the session until the next parse; slices may point into `in` */
+	const struct proto_ops *next; /* with OUT_SWITCH */
 };
 
 enum sniff { SNIFF_NO, SNIFF_MORE, SNIFF_YES };
@@ -71,9 +77,24 @@ struct description; /* proto/describe.h */
 struct proto_ops {
 	const char *name; /* the flag's word in --protocols */
 	size_t session_size;
+	uint16_t out_of_step, resynced; /* enum stat_id: what is counted when the bytes do not parse, and when they do again */
+
+	/*
+	 * Messages of one direction are mixed, told apart by their keys: any number (PROTO_OPEN_MAX) is in progress at a
+	 * time, `type` and `key` of what parse() says name the one whose bytes were consumed (key 0: none). A response may
+	 * be ended from the side of the requests (a client that cancels). What a loss voids is said by the session: a
+	 * response whose head was not seen gets a head that says so, when it ends. resync() may return -EINPROGRESS.
+	 */
+	bool multiplexed;
 
 	/* Does the beginning of a direction look like this protocol? `from` tells which side sent it. */
 	enum sniff (*sniff)(struct slice head, enum ev_dir from);
+
+	/*
+	 * Does a request begin at the front of `in` which parse() cannot complete yet? What is left of it when its
+	 * direction ends is a request that was seen. NULL: sniff() tells.
+	 */
+	bool (*begins)(const void *session, enum ev_dir from, struct slice in);
 
 	/* A zeroed session of session_size bytes. 0 or -ENOMEM. */
 	int (*init)(void *session, const struct proto_config *config);
@@ -114,12 +135,24 @@ struct proto_ops {
 	 * requests, those outstanding stay, and once they are answered responses are orphans until the next request.
 	 * The caller closes exchanges that were open in a direction that lost responses. Where requests were pipelined
 	 * nothing tells afterwards which answer is whose: the caller had better leave such a connection alone from then
-	 * on. An orphan may end without OUT_END. `in` may be empty: only the loss is told.
+	 * on. An orphan may end without OUT_END. `in` may be empty: only the loss is told. -EINPROGRESS: more bytes are
+	 * needed to tell, the caller keeps these and calls again with them in front (never for PROTO_HEAD_MAX bytes).
 	 */
 	int64_t (*resync)(void *session, enum ev_dir from, struct slice in);
 
+	/* Nobody waits for the end of this request any more. NULL: the session does not care. */
+	void (*forget)(void *session, uint64_t key);
+
+	/*
+	 * This session follows on another protocol's (OUT_SWITCH): that one's request, kept, becomes one of this session,
+	 * with the key that its answer will carry. NULL without memory.
+	 */
+	struct message *(*inherit)(void *session, const struct message *req, enum ev_dir from, struct arena *arena);
+
 	/* Copies what fill() needs of a head. NULL without memory. */
 	struct message *(*keep)(const struct message *msg, struct arena *arena);
+	/* Adds `more` (OUT_MORE) to a kept head. Without memory it is left out, and the head says that it is truncated. */
+	void (*amend)(struct message *kept, const struct message *more, struct arena *arena);
 
 	/* Sets name, status and attributes; call->resp may be NULL (see call->end). */
 	void (*fill)(struct description *d, const struct call *call);

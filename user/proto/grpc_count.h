@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Counts the length-prefixed messages of one direction of a gRPC call (gRPC over HTTP/2, "Length-Prefixed-Message": one byte of
+ * flags, four of length) without looking at what is in them. Their borders have nothing to do with those of DATA frames.
+ */
+#ifndef SPANDREL_PROTO_GRPC_COUNT_H
+#define SPANDREL_PROTO_GRPC_COUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct grpc_count {
+	uint64_t messages;   /* that have passed to their end */
+	uint64_t bytes;	     /* of these, without the prefixes */
+	uint64_t compressed; /* of these: how many */
+	uint64_t left;	     /* of the message in progress */
+	uint32_t length;     /* its length */
+	uint8_t have;	     /* bytes of the next prefix at hand */
+	uint8_t prefix[5];
+	bool lost; /* bytes are missing: the numbers say nothing */
+	bool web_trailers; /* gRPC-Web: the frame in progress holds trailers, and is no message */
+};
+
+/* The next bytes of the direction. */
+void grpc_count_feed(struct grpc_count *c, struct slice data);
+/* So many of the next bytes need not be fed; they can be passed over, in one piece or with others in between. */
+uint64_t grpc_count_passable(const struct grpc_count *c);
+void grpc_count_pass(struct grpc_count *c, uint64_t n); /* n ≤ passable */
+static inline void grpc_count_lose(struct grpc_count *c)
+{
+	c->lost = true;
+}
+/* Every message that began has passed whole, and nothing is missing. */
+static inline bool grpc_count_exact(const struct grpc_count *c)
+{
+	return !c->lost && !c->left && !c->have;
+}
+
+#endif
