@@ -9,7 +9,7 @@
  *    was announced, 4,096 unless hpack_limit() said otherwise, until a size update or an index proves another. An
  *    insertion above the bound either emptied the table or is in it: itself and all older entries become unknown.
  *  - Of a table above HPACK_KEEP_MAX the newest entries are kept; older ones become unknown.
- * Memory: twice HPACK_KEEP_MAX for strings and 12 KiB for entries at most, allocated as the table fills; HPACK_SCRATCH_MAX
+ * Memory: twice HPACK_KEEP_MAX for strings and 8 KiB for entries at most, allocated as the table fills; HPACK_SCRATCH_MAX
  * while a block is decoded.
  */
 #ifndef SPANDREL_PROTO_HPACK_H
