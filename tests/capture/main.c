@@ -141,7 +141,8 @@ static void check_sweep(struct probe *p, int want)
 
 int main(int argc, char **argv)
 {
-	struct probe_config config = { .ring_size = 1 << 22, .backend = "auto" };
+	const char *backend = getenv("SPANDREL_BACKEND");
+	struct probe_config config = { .ring_size = 1 << 22, .backend = backend ? backend : "auto" };
 	char number[16];
 	const char *pids[2] = { number, NULL };
 	struct probe *p;

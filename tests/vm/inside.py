@@ -1,0 +1,200 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What runs in a guest: for each way into the kernel that the tracer knows, real traffic with one tracer, and what became
+of it. inside.py REPOSITORY OUT WAY …; writes OUT/result.json, {way: {"offered": …, "seconds": …, what: "ok" or the reason}},
+and OUT/spans.json, {way: spans without what differs from run to run}."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+ROOT, OUT, *WAYS = sys.argv[1:]
+sys.path[:0] = [os.path.join(ROOT, "tests/live"), os.path.join(ROOT, "tests/tools")]
+os.environ.setdefault("SPANDREL_BIN", os.path.join(ROOT, "build/spandrel"))
+
+import parts  # noqa: E402
+import spandrel  # noqa: E402
+import wire  # noqa: E402
+from spandrel import BIN, CLIENT, SERVER, Tracer  # noqa: E402
+
+parts.READY = spandrel.PATIENCE = 240  # emulation is slow; nothing here is timed
+CAPTURE = os.path.join(ROOT, "build/tests/capture/capture")
+VARYING = re.compile(r"(^|\.)port$|^url\.full$|^client\.address$|^network\.peer\.address$|^server\.address$")
+
+
+def answer(c):
+    while (m := c.message()):
+        c.send(wire.ok(m[0].split()[1].encode()))
+
+
+class Traffic:
+    """Servers and connections, some of which are there before the tracer."""
+
+    def __init__(self):
+        self.tcp = wire.Raw(answer, forking=True)
+        self.six = wire.Raw(answer, ("::1", 0), forking=True)
+        self.path = parts.path("server.sock")
+        self.unix = wire.Raw(answer, self.path, forking=True)
+        self.nginx = parts.nginx(files={"file": b"x" * 100000}) if shutil.which("nginx") else None
+        self.old = wire.connect(self.tcp.addr)
+        self.old.get("/unseen")
+
+    def keep_alive(self):
+        for addr in (self.tcp.addr, self.six.addr):
+            with wire.connect(addr) as c:
+                for i in range(20):
+                    c.get(f"/keep_alive/{i}")
+        return 40
+
+    def many(self):
+        for i in range(30):
+            with wire.connect(self.tcp.addr) as c:
+                c.get(f"/many/{i}")
+        return 30
+
+    def before(self):
+        for i in range(5):
+            self.old.get(f"/before/{i}")
+        return 5
+
+    def unix_socket(self):
+        with wire.connect(self.path) as c:
+            for i in range(10):
+                c.get(f"/unix_socket/{i}")
+        return 10
+
+    def sendfile(self):
+        """Two of nginx's answers: the head by writev, 100,000 bytes by sendfile."""
+        if not self.nginx:
+            raise parts.Skip("nginx is not installed")
+        with wire.connect(self.nginx.addr) as c:
+            for i in range(5):
+                _, _, body = c.get(f"/file?sendfile={i}")
+                assert len(body) == 100000
+        return 5
+
+    def curl(self):
+        """Two requests of a program that starts, connects, asks and ends."""
+        for i in range(2):
+            parts.curl(f"http://127.0.0.1:{self.tcp.addr[1]}/curl/{i}")
+        return 2
+
+
+KINDS = ("keep_alive", "many", "before", "unix_socket", "sendfile", "curl")
+
+
+def of_kind(spans, kind):
+    return [s for s in spans if (s.path or "").startswith(f"/{kind}/") or kind == "sendfile" and s.path == "/file"]
+
+
+def judge(spans, kind, n):
+    """Exactly the spans there must be: one of each side for each request, answered, whole."""
+    for side in (SERVER, CLIENT):
+        mine = [s for s in of_kind(spans, kind) if s.kind == side]
+        paths = {s["url.full"] or s.path for s in mine}
+        if len(mine) != n:
+            return f"{len(mine)} of {n} spans"
+        if kind not in ("keep_alive", "sendfile") and len(paths) != n:
+            return f"{len(paths)} different paths in {n} spans"
+        bad = [s for s in mine if s.code != 200 or s["http.request.method"] != "GET" or s["spandrel.truncated"]]
+        if bad:
+            return f"wrong: {bad[0]}"
+        if kind != "unix_socket" and side == SERVER and not all(s.link == "connection" and s.parent for s in mine):
+            return "a server span has no parent"
+    return "ok"
+
+
+def normal(s):
+    """A span without what differs from run to run."""
+    a = {k: v for k, v in s.attrs.items() if not VARYING.search(k)}
+    return json.dumps([s.kind, s.name, s.path, s.status, bool(s.parent), a, s.res.get("process.executable.name")], sort_keys=True)
+
+
+def run_traffic(way, result):
+    t = Traffic()
+    counts = {}
+    with Tracer("--backend", way, name=f"tracer-{way}") as tracer:
+        for kind in KINDS:
+            try:
+                counts[kind] = getattr(t, kind)()
+            except parts.Skip as e:
+                result[kind] = f"skip: {e}"
+        tracer.stop()
+    if f"(way in: {way})" not in tracer.err:
+        result["load"] = "the ready line does not name the way in: " + tracer.err.splitlines()[0]
+    for kind, n in counts.items():
+        result[kind] = judge(tracer.spans, kind, n)
+    total = sum(counts.values()) * 2
+    result["exact"] = "ok" if len(tracer.spans) == total else f"{len(tracer.spans)} spans of {total}"
+    missed = {k: v for k, v in tracer.counters.items() if k.startswith(("records_missed", "requests_dropped", "records_invalid"))}
+    if missed:
+        result["exact"] = f"lost: {missed}"
+    return sorted(normal(s) for s in tracer.spans)
+
+
+def run_capture(way, result):
+    """Every call that moves bytes, compared byte for byte (tests/capture)."""
+    if not os.path.exists(CAPTURE):
+        result["calls"] = "skip: not built"
+        return
+    r = subprocess.run([CAPTURE], env=dict(os.environ, SPANDREL_BACKEND=way), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, timeout=400)
+    text = r.stdout.decode(errors="replace")
+    with open(os.path.join(OUT, f"capture-{way}"), "w") as f:
+        f.write(text)
+    good, bad = re.findall(r"^ok \d+ - (\S+)(?! # SKIP)", text, re.M), re.findall(r"^not ok \d+ - (\S+)", text, re.M)
+    result["calls_passed"] = len(good)
+    result["calls"] = f"wrong: {' '.join(bad)}" if bad else "ok" if good and not r.returncode else f"exit status {r.returncode}"
+
+
+def check(way):
+    r = subprocess.run([BIN, "--check", "--backend", way], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, timeout=spandrel.PATIENCE)
+    return r.returncode, r.stdout.decode(errors="replace")
+
+
+def one_way(way):
+    result, start = {}, time.monotonic()
+    status, text = check(way)
+    with open(os.path.join(OUT, f"check-{way}"), "w") as f:
+        f.write(text)
+    result["offered"] = status == 0 and f"way in: {way}" in text
+    result["known"] = status != 2
+    if not result["offered"]:
+        result["reason"] = (re.findall(r"error: (.*)", text) or ["--check says no"])[0]
+        return result, None
+    result["load"], spans = "ok", None
+    parts.set_workdir(tempfile.mkdtemp(prefix=f"spandrel-{way}."))
+    os.chmod(parts.workdir(), 0o755)
+    try:
+        spans = run_traffic(way, result)
+    except Exception:  # noqa: the other ways are to be tried too
+        traceback.print_exc()
+        result["load"] = "failed: " + traceback.format_exc().strip().splitlines()[-1]
+    finally:
+        parts.stop_all()
+    if os.environ.get("CAPTURE", "1") == "1":
+        run_capture(way, result)
+    result["seconds"] = round(time.monotonic() - start, 1)
+    return result, spans
+
+
+def main():
+    results, spans = {}, {}
+    for way in WAYS:
+        results[way], spans[way] = one_way(way)
+        print(f"{way}: {results[way]}", flush=True)
+        for name, what in (("result.json", results), ("spans.json", spans)):
+            with open(os.path.join(OUT, name), "w") as f:
+                json.dump(what, f)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
