@@ -15,9 +15,10 @@ import traceback
 
 sys.dont_write_bytecode = True
 ROOT, OUT, *WAYS = sys.argv[1:]
-sys.path[:0] = [os.path.join(ROOT, "tests/live"), os.path.join(ROOT, "tests/tools")]
+sys.path[:0] = [os.path.join(ROOT, "tests", d) for d in ("live", "tools", "budget")]
 os.environ.setdefault("SPANDREL_BIN", os.path.join(ROOT, "build/spandrel"))
 
+import budget  # noqa: E402
 import parts  # noqa: E402
 import spandrel  # noqa: E402
 import wire  # noqa: E402
@@ -116,6 +117,17 @@ def normal(s):
     return json.dumps([s.kind, s.name, s.path, s.status, bool(s.parent), a, s.res.get("process.executable.name")], sort_keys=True)
 
 
+def weigh(way, pid, result):
+    """Against the committed table; kernels before 5.16 do not tell what they verified."""
+    if not os.path.exists(budget.COST):
+        return
+    cost = budget.measure(pid)
+    over = budget.over(budget.read_limits(), way, cost)
+    result.update(budget="; ".join(over) or "ok", size=cost.size, verified=cost.verified, memory=cost.memory)
+    with open(os.path.join(OUT, f"cost-{way}"), "w") as f:
+        f.write("\n".join(budget.table(way, cost)) + "\n")
+
+
 def run_traffic(way, result):
     t = Traffic()
     counts = {}
@@ -125,6 +137,7 @@ def run_traffic(way, result):
                 counts[kind] = getattr(t, kind)()
             except parts.Skip as e:
                 result[kind] = f"skip: {e}"
+        weigh(way, tracer.proc.pid, result)
         tracer.stop()
     if f"(way in: {way})" not in tracer.err:
         result["load"] = "the ready line does not name the way in: " + tracer.err.splitlines()[0]

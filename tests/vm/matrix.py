@@ -21,7 +21,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 LIMIT = 900  # seconds for one guest
 MUST = {"fentry": ("5.10", "6.1", "6.12", "newest"), "socktp": ("6.12", "newest"), "kprobe": ("5.10", "6.1", "6.12", "newest")}
 WHAT = {"load": "loads", "keep_alive": "keep-alive", "many": "many connections", "before": "open before", "unix_socket": "UNIX socket",
-        "sendfile": "sendfile", "curl": "short-lived", "exact": "exact counts", "same": "same spans", "calls": "each call"}
+        "sendfile": "sendfile", "curl": "short-lived", "exact": "exact counts", "same": "same spans", "calls": "each call",
+        "budget": "instructions, verified"}
 
 
 class Tap:
@@ -90,9 +91,13 @@ def judge(tap, kernel, way, result, console):
 
 def cell(result, what):
     text = result.get(what)
+    if what == "budget" and text == "ok":
+        return f"{result['size']:,}, {result['verified']:,}" if result["verified"] else f"{result['size']:,}"
     if what == "calls" and text == "ok":
         return str(result["calls_passed"])
-    return {None: "", "ok": "yes"}.get(text, "–" if text.startswith("skip: ") else "**no**") if text is not None else ""
+    if text is None:
+        return ""
+    return "yes" if text == "ok" else "–" if text.startswith("skip: ") else "**no**"
 
 
 def table(rows):

@@ -6,10 +6,10 @@ VM := tests/vm/matrix.py
 LIVE_NEEDS += $(BUILD)/tests/capture/capture
 LIVE_TESTS += '/usr/bin/python3 $(VM)'
 
-test-vm: $(BUILD)/spandrel $(BUILD)/tests/capture/capture
+test-vm: $(BUILD)/spandrel $(BUILD)/tests/capture/capture $(BUILD)/tests/budget/cost
 	$(Q)/usr/bin/python3 $(VM)
 
-readme-vm: $(BUILD)/spandrel $(BUILD)/tests/capture/capture
+readme-vm: $(BUILD)/spandrel $(BUILD)/tests/capture/capture $(BUILD)/tests/budget/cost
 	$(Q)/usr/bin/python3 $(VM) --readme README.md
 
 .PHONY: test-vm readme-vm
