@@ -43,8 +43,8 @@ struct config_identity {
 };
 
 struct config_export {
-	char *otlp_endpoint, *otlp_protocol, *otlp_compression;
-	struct strlist otlp_header;
+	struct strlist otlp_endpoint, otlp_header;
+	char *otlp_protocol, *otlp_balance, *otlp_compression, *zipkin_endpoint;
 	uint64_t otlp_timeout, batch_age; /* ns */
 	char *otlp_ca, *otlp_cert, *otlp_key;
 	uint64_t batch_size;
@@ -105,8 +105,9 @@ int config_check_lists(const struct config *c, char *error, size_t size);
 /* OTEL_* variables as values of options (otel_env.c): calls set() for each; a bad one is warned about and ignored. */
 void config_otel_env(struct config *c, int (*set)(struct config *c, const char *option, const char *value));
 
-/* The complete URL of --otlp-endpoint: /v1/traces appended, unless it is there or the signal's own variable gave the URL. */
-int config_otlp_url(const struct config *c, char *to, size_t size);
+/* A base URL made complete: the path appended, unless it is there, it is a socket's, or the signal's own variable gave the URL. */
+int config_otlp_url(const char *url, char *to, size_t size);
+int config_zipkin_url(const char *url, char *to, size_t size);
 
 /* Text to values; false on anything but a whole valid text. Durations take ms s m h, sizes B KiB MiB GiB. */
 bool parse_duration(const char *text, uint64_t *ns);

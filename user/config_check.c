@@ -58,17 +58,28 @@ static int check_names(const char *option, const struct strlist *l, char *error,
 	return 0;
 }
 
-/* A scheme we speak, and a host. */
-static bool is_url(const char *url)
+/* A scheme we speak, and a host or a socket. The URL may hold a password: it is not shown. */
+static int check_url(const char *option, const char *url, char *error, size_t size)
 {
 	const char *host = !strncmp(url, "http://", 7) ? url + 7 : !strncmp(url, "https://", 8) ? url + 8 : "";
 
-	return *host && !strchr("/:?#", *host);
+	if ((*host && !strchr("/:?#", *host)) || !strncmp(url, "unix:///", 8))
+		return 0;
+	snprintf(error, size, "--%s: expected an http:// or https:// URL, or unix:///SOCKET", option);
+	return -EINVAL;
+}
+
+static int check_urls(const struct config_export *c, char *error, size_t size)
+{
+	int r = c->zipkin_endpoint ? check_url("zipkin-endpoint", c->zipkin_endpoint, error, size) : 0;
+
+	for (size_t i = 0; i < c->otlp_endpoint.n && !r; i++)
+		r = check_url("otlp-endpoint", c->otlp_endpoint.v[i], error, size);
+	return r;
 }
 
 int config_check_lists(const struct config *c, char *error, size_t size)
 {
-	const char *url = c->export.otlp_endpoint;
 	int r = check_words("link", c->trace.link, "header thread connection all none", error, size);
 
 	if (!r)
@@ -81,9 +92,7 @@ int config_check_lists(const struct config *c, char *error, size_t size)
 		r = check_names("capture-header", &c->protocols.capture_header, error, size);
 	if (!r)
 		r = check_names("correlation-header", &c->trace.correlation_header, error, size);
-	if (!r && url && !is_url(url))
-		r = refuse(error, size, "otlp-endpoint", "an http:// or https:// URL", slice_str(url));
-	return r;
+	return r ? r : check_urls(&c->export, error, size);
 }
 
 void config_select(const struct config *c, struct select *out)

@@ -18,8 +18,6 @@
 
 typedef int (*set_fn)(struct config *c, const char *option, const char *value);
 
-
-
 static void warn_unset(const char *name)
 {
 	log_warn("%s: value not understood, ignored", name);
@@ -60,9 +58,24 @@ static void take_otlp(struct config *c, set_fn set, const char *what, const char
 		take(c, set, name, option, v);
 }
 
+/* Without a scheme it is a target of gRPC: then, and only then, INSECURE says whether it is plain text. */
 static void take_endpoint(struct config *c, set_fn set)
 {
-	take_otlp(c, set, "ENDPOINT", "otlp-endpoint");
+	char name[64], insecure_name[64], url[2048];
+	const char *v = otlp_env("ENDPOINT", name, sizeof(name)), *insecure;
+
+	if (!v)
+		return;
+	if (strstr(v, "://")) {
+		take(c, set, name, "otlp-endpoint", v);
+		return;
+	}
+	insecure = otlp_env("INSECURE", insecure_name, sizeof(insecure_name));
+	if ((size_t)snprintf(url, sizeof(url), "%s://%s", insecure && !strcasecmp(insecure, "true") ? "http" : "https", v) <
+	    sizeof(url))
+		take(c, set, name, "otlp-endpoint", url);
+	else
+		warn_unset(name);
 }
 
 static bool ends_with(struct slice s, struct slice tail)
@@ -70,22 +83,33 @@ static bool ends_with(struct slice s, struct slice tail)
 	return s.n >= tail.n && slice_eq(slice_from(s, s.n - tail.n), tail);
 }
 
-int config_otlp_url(const struct config *c, char *to, size_t size)
+static int complete(const char *url, struct slice path, char *to, size_t size)
 {
-	const char *url = c->export.otlp_endpoint, *exact = env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
 	struct slice s = slice_str(url);
 	int n;
 
-	if (exact && !strcmp(exact, url)) {
-		const char *host = strstr(url, "://");
-
-		n = snprintf(to, size, "%s%s", url, host && !strchr(host + 3, '/') ? "/" : "");
+	if (slice_starts(s, SLICE("unix:"))) {
+		n = snprintf(to, size, "%s", url);
 	} else {
 		while (s.n && s.p[s.n - 1] == '/')
 			s.n--;
-		n = snprintf(to, size, "%.*s%s", SLICE_ARG(s), ends_with(s, SLICE("/v1/traces")) ? "" : "/v1/traces");
+		n = snprintf(to, size, "%.*s%.*s", SLICE_ARG(s), ends_with(s, path) ? 0 : (int)path.n, path.p);
 	}
 	return (size_t)n < size ? 0 : -ENAMETOOLONG;
+}
+
+int config_otlp_url(const char *url, char *to, size_t size)
+{
+	const char *exact = env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), *host = strstr(url, "://");
+
+	if (!exact || strcmp(exact, url) || !host || !strncmp(url, "unix:", 5))
+		return complete(url, SLICE("/v1/traces"), to, size);
+	return (size_t)snprintf(to, size, "%s%s", url, strchr(host + 3, '/') ? "" : "/") < size ? 0 : -ENAMETOOLONG;
+}
+
+int config_zipkin_url(const char *url, char *to, size_t size)
+{
+	return complete(url, SLICE("/api/v2/spans"), to, size);
 }
 
 /* Milliseconds, as every duration of that specification. */

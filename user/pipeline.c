@@ -17,6 +17,7 @@
 #include "base/stats.h"
 #include "conn/conn.h"
 #include "export/export.h"
+#include "export_setup.h"
 #include "host/process.h"
 #include "probe/probe.h"
 #include "probe/record.h"
@@ -33,14 +34,13 @@ struct texts {
 	struct slice capture[CAPTURE_MAX]; /* lower-case copies, owned */
 	size_t n_capture;
 	struct slice *keep_query, *resource; /* arrays owned, text borrowed */
-	struct slice *otlp_headers;	     /* lines owned, an empty slice behind them */
-	char url[2048];
 };
 
 struct pipeline {
 	const struct config *config;
 	struct pipeline_live live;
 	struct texts texts;
+	struct export_setup setup;
 	struct arena_pool pool;
 	struct rng rng;
 	struct sampler sampler;
@@ -160,23 +160,6 @@ static int as_slices(const struct strlist *l, struct slice **out)
 	return 0;
 }
 
-/* --otlp-header K=V as lines "K: V". The lines are owned; an empty slice ends the array. */
-static int header_lines(const struct strlist *l, struct slice **out)
-{
-	struct slice *v = *out = calloc(l->n + 1, sizeof(*v));
-
-	for (size_t i = 0; v && i < l->n; i++) {
-		size_t key = strcspn(l->v[i], "="), size = strlen(l->v[i]) + sizeof(": ");
-		char *line = malloc(size);
-
-		if (!line)
-			return -ENOMEM;
-		snprintf(line, size, "%.*s: %s", (int)key, l->v[i], l->v[i][key] ? l->v[i] + key + 1 : "");
-		v[i] = slice_str(line);
-	}
-	return v ? 0 : -ENOMEM;
-}
-
 static int texts_init(struct texts *t, const struct config *c)
 {
 	int r = capture_add(t, "x-request-id");
@@ -191,10 +174,6 @@ static int texts_init(struct texts *t, const struct config *c)
 		r = as_slices(&c->protocols.keep_query, &t->keep_query);
 	if (!r)
 		r = as_slices(&c->identity.resource, &t->resource);
-	if (!r)
-		r = header_lines(&c->export.otlp_header, &t->otlp_headers);
-	if (!r && c->export.otlp_endpoint && config_otlp_url(c, t->url, sizeof(t->url)))
-		return log_ret(-EINVAL, "--otlp-endpoint: expected a URL of less than %zu bytes", sizeof(t->url));
 	return r;
 }
 
@@ -204,9 +183,6 @@ static void texts_fini(struct texts *t)
 		free((char *)t->capture[i].p);
 	free(t->keep_query);
 	free(t->resource);
-	for (size_t i = 0; t->otlp_headers && t->otlp_headers[i].p; i++)
-		free((char *)t->otlp_headers[i].p);
-	free(t->otlp_headers);
 }
 
 static uint32_t links_of(const char *list)
@@ -271,30 +247,6 @@ static struct conn_table *make_conns(struct pipeline *p)
 		&(struct verdict_sink){ .set = on_verdict, .ask = on_ask, .arg = p });
 }
 
-static int make_export(struct pipeline *p, CURLM *multi)
-{
-	const struct config_export *c = &p->config->export;
-	uint64_t queue = p->config->limits.queue_size;
-	struct export_config e = {
-		.queue_size = (uint32_t)queue,
-		.batch_size = (uint32_t)MIN(c->batch_size, queue),
-		.batch_age = c->batch_age,
-		.console = c->console || (!c->file && !c->otlp_endpoint),
-		.file = c->file,
-		.otlp_url = c->otlp_endpoint ? p->texts.url : NULL,
-		.otlp_headers = p->texts.otlp_headers,
-		.n_otlp_headers = c->otlp_header.n,
-		.otlp_gzip = !strcmp(c->otlp_compression, "gzip"),
-		.otlp_timeout = c->otlp_timeout,
-		.otlp_ca = c->otlp_ca,
-		.otlp_cert = c->otlp_cert,
-		.otlp_key = c->otlp_key,
-		.version = VERSION,
-	};
-
-	return export_new(&p->export, &e, multi);
-}
-
 int pipeline_new(struct pipeline **out, const struct config *config, const struct pipeline_live *live,
 		 const uint64_t seed[2], CURLM *multi)
 {
@@ -313,7 +265,9 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 						.keep_query = p->texts.keep_query,
 						.n_keep_query = config->protocols.keep_query.n };
 	if (!r)
-		r = make_export(p, multi);
+		r = export_setup_init(&p->setup, config);
+	if (!r)
+		r = export_new(&p->export, &p->setup.c, multi);
 	if (!r && (!(p->host = make_host(p)) || !(p->cause = make_cause(p)) || !(p->conns = make_conns(p))))
 		r = log_ret(-ENOMEM, "out of memory");
 	if (r) {
@@ -395,5 +349,6 @@ void pipeline_free(struct pipeline *p)
 		host_free(p->host);
 	arena_pool_fini(&p->pool);
 	texts_fini(&p->texts);
+	export_setup_fini(&p->setup);
 	free(p);
 }

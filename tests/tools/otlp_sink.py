@@ -7,6 +7,7 @@ standard input with --until-eof) `total REQUESTS SPANS`, spans being those of re
 
 --do LIST gives the answers in order, separated by commas; the last one repeats:
   200           accepted                     400, 413, 429, 503, …  that status, with a google.rpc.Status
+  413:over=N    413 for more than N spans, else accepted
   503:after=N   Retry-After: N               503:date=N   Retry-After as a date N seconds from now
   partial=N     200, N spans rejected        warn         200, none rejected, with a message
   garbage       200, a body that is no message            noise        bytes that are not HTTP
@@ -101,6 +102,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = gzip.decompress(body)
         n, what = self.server.next_answer()
         good = self.path == "/v1/traces" and self.headers.get("Content-Type") == "application/x-protobuf"
+        if what.startswith("413:over="):
+            what = "413" if otlp.count(body) > int(what[9:]) else "200"
         entry = {"request": n, "answer": what if good else "404", "spans": otlp.count(body) if good else 0,
                  "connection": self.number, "wire": wire, "size": len(body), "path": self.path,
                  "headers": {k.lower(): v for k, v in self.headers.items()}}

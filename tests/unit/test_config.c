@@ -47,7 +47,8 @@ static void test_config__refusals(void)
 		{ { "--all", "--ring-size", "1TB" }, "--ring-size" },
 		{ { "--all", "--queue-size", "0" }, "--queue-size" },
 		{ { "--all", "--queue-size", "99999999999999999999" }, "--queue-size" },
-		{ { "--all", "--otlp-protocol", "grpc" }, "--otlp-protocol" },
+		{ { "--all", "--otlp-protocol", "thrift" }, "--otlp-protocol" },
+		{ { "--all", "--otlp-balance", "random" }, "--otlp-balance" },
 		{ { "--all", "--record", "a", "--replay", "b" }, "--record" },
 		{ { "--all", "--console", "--file", "-" }, "--file -" },
 		{ { "--all", "--otlp-cert", "a" }, "--otlp-key" },
@@ -156,7 +157,7 @@ static void test_config__bad_otel_values_are_ignored(void)
 
 	setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-3", 1);
 	setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0", 1);
-	setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", 1);
+	setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "thrift", 1);
 	setenv("OTEL_TRACES_SAMPLER", "traceidratio", 1);
 	setenv("OTEL_TRACES_SAMPLER_ARG", "0.25", 1);
 	REQUIRE(!LOAD(&c, "--all"));
@@ -184,6 +185,9 @@ static void test_config__endpoints(void)
 		{ NULL, "http://g:1", "http://t:2/custom", "http://t:2/custom" },
 		{ NULL, NULL, "http://t:2", "http://t:2/" },
 		{ "http://f", NULL, "http://t:2", "http://f/v1/traces" },
+		{ "unix:///run/otel.sock", NULL, NULL, "unix:///run/otel.sock" },
+		{ NULL, NULL, "unix:///run/otel", "unix:///run/otel" },
+		{ NULL, "h:4317", NULL, "https://h:4317/v1/traces" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -195,7 +199,8 @@ static void test_config__endpoints(void)
 		if (cases[i].traces)
 			setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", cases[i].traces, 1);
 		REQUIRE(!(cases[i].flag ? LOAD(&c, "--all", "--otlp-endpoint", cases[i].flag) : LOAD(&c, "--all")));
-		CHECK_INT(config_otlp_url(&c, url, sizeof(url)), 0);
+		REQUIRE(c.export.otlp_endpoint.n == 1);
+		CHECK_INT(config_otlp_url(c.export.otlp_endpoint.v[0], url, sizeof(url)), 0);
 		CHECK_SLICE(slice_str(url), cases[i].want);
 		config_fini(&c);
 		unsetenv("OTEL_EXPORTER_OTLP_ENDPOINT");
@@ -205,7 +210,7 @@ static void test_config__endpoints(void)
 
 static void test_config__urls_need_a_host(void)
 {
-	static const char *const bad[] = { "http://", "https://", "http:///v1/traces", "http://:4318", "ftp://h", "h:4318" };
+	static const char *const bad[] = { "http://", "https://", "http:///v1/traces", "http://:4318", "ftp://h", "h:4318", "unix://", "unix://rel" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct config c;

@@ -322,7 +322,8 @@ static void test_export__the_queue_bounds_what_is_not_acknowledged(void)
 	CURLM *multi = curl_multi_init();
 	struct export *e;
 
-	c.otlp_url = NOBODY;
+	c.otlp.urls = (const char *const[]){ NOBODY };
+	c.otlp.n_urls = 1;
 	REQUIRE(!export_new(&e, &c, multi));
 	push(e, 0, 50);
 	CHECK(!export_crowded(e));
@@ -348,7 +349,8 @@ static void test_export__one_that_delivers_is_enough(void)
 	struct export *e;
 	size_t n;
 
-	c.otlp_url = NOBODY;
+	c.otlp.urls = (const char *const[]){ NOBODY };
+	c.otlp.n_urls = 1;
 	c.file = path_of("beside");
 	REQUIRE(!export_new(&e, &c, multi));
 	push(e, 0, 350); /* more than the queue of the one that fails */
@@ -370,7 +372,8 @@ static void test_export__the_first_reason_counts(void)
 	CURLM *multi = curl_multi_init();
 	struct export *e;
 
-	c.otlp_url = NOBODY;
+	c.otlp.urls = (const char *const[]){ NOBODY };
+	c.otlp.n_urls = 1;
 	c.file = "/dev/full";
 	REQUIRE(!export_new(&e, &c, multi));
 	push(e, 0, 50);

@@ -82,22 +82,24 @@ struct bench {
 	uint64_t now;
 	unsigned pushed;
 	char url[64];
+	const char *urls[1];
 };
 
 static struct export_config config(void)
 {
 	memset(stats, 0, sizeof(stats));
 	return (struct export_config){
-		.queue_size = 1000, .batch_size = 10, .batch_age = 2 * S, .version = "1", .otlp_timeout = 10 * S
+		.queue_size = 1000, .batch_size = 10, .batch_age = 2 * S, .version = "1", .otlp.timeout = 10 * S
 	};
 }
 
 static bool begin(struct bench *b, struct export_config *c)
 {
 	*b = (struct bench){ .multi = curl_multi_init(), .now = 1000 * S };
-	snprintf(b->url, sizeof(b->url), "%s://127.0.0.1:%u/v1/traces", c->otlp_ca ? "https" : "http", sink.port);
-	if (!c->otlp_url)
-		c->otlp_url = b->url;
+	snprintf(b->url, sizeof(b->url), "%s://127.0.0.1:%u/v1/traces", c->otlp.ca ? "https" : "http", sink.port);
+	b->urls[0] = b->url;
+	c->otlp.urls = b->urls;
+	c->otlp.n_urls = 1;
 	return !export_new(&b->e, c, b->multi);
 }
 
@@ -195,8 +197,8 @@ static void test_http__what_a_request_looks_like(void)
 	struct export_config c = config();
 	struct bench b;
 
-	c.otlp_headers = headers;
-	c.n_otlp_headers = 2;
+	c.otlp.headers = headers;
+	c.otlp.n_headers = 2;
 	c.version = "1.2.3";
 	REQUIRE(sink_start("200", NULL, false) && begin(&b, &c));
 	for (int i = 0; i < 5; i++) {
@@ -219,7 +221,7 @@ static void test_http__gzip(void)
 	unsigned wire = 0, size = 0;
 	struct bench b;
 
-	c.otlp_gzip = true;
+	c.otlp.gzip = true;
 	REQUIRE(sink_start("200", NULL, false) && begin(&b, &c));
 	push(&b, 30);
 	run(&b, 1000);
@@ -260,7 +262,7 @@ static void test_http__what_is_not_sent_again(void)
 		const char *answers;
 		bool taken;
 	} cases[] = {
-		{ "400,200", false }, { "401,200", false },	 { "404,200", false }, { "413,200", false },
+		{ "400,200", false }, { "401,200", false },	 { "404,200", false },
 		{ "500,200", false }, { "redirect,200", false }, { "garbage,200", true }, { "half,200", true },
 		{ "202,200", true },  { "huge,200", true },
 	};
@@ -278,6 +280,36 @@ static void test_http__what_is_not_sent_again(void)
 		CHECK_INT(stats[STAT_spans_exported], cases[i].taken ? 10 : 0);
 		CHECK_INT(stats[STAT_drop_refused], cases[i].taken ? 0 : 10);
 	}
+}
+
+static unsigned take_at_most(unsigned limit)
+{
+	struct export_config c = config();
+	char answers[32];
+	struct bench b;
+
+	snprintf(answers, sizeof(answers), "413:over=%u", limit);
+	if (!sink_start(answers, NULL, false) || !begin(&b, &c))
+		return 0;
+	push(&b, 20);
+	run(&b, 2000);
+	CHECK(export_idle(b.e));
+	end(&b);
+	return sink.requests;
+}
+
+static void test_http__what_is_too_large_is_halved(void)
+{
+	CHECK_INT(take_at_most(5), 2 * 3);
+	CHECK_INT(sink.accepted, 20);
+	CHECK_INT(stats[STAT_spans_exported], 20);
+	CHECK_INT(stats[STAT_batches_halved], 2);
+	CHECK_INT(stats[STAT_batches_retried], 0);
+	CHECK_INT(take_at_most(1), 2 * (10 + 9));
+	CHECK_INT(sink.accepted, 20);
+	CHECK_INT(take_at_most(0), 2 * (10 + 9)); /* single spans are dropped, each counted */
+	CHECK_INT(stats[STAT_drop_refused], 20);
+	CHECK_INT(stats[STAT_undelivered_otlp], 20);
 }
 
 static void test_http__partial_success(void)
@@ -413,7 +445,7 @@ static void test_http__no_answer_times_out_and_is_sent_again(void)
 	struct export_config c = config();
 	struct bench b;
 
-	c.otlp_timeout = S / 5;
+	c.otlp.timeout = S / 5;
 	REQUIRE(sink_start("never,200", NULL, false) && begin(&b, &c));
 	push(&b, 10);
 	run(&b, 2000);
@@ -465,7 +497,7 @@ static unsigned requests_for_a_large_batch(bool gzip)
 
 	memset(text, 'x', sizeof(text));
 	c.batch_size = 64;
-	c.otlp_gzip = gzip;
+	c.otlp.gzip = gzip;
 	if (!sink_start("200", NULL, false) || !begin(&b, &c))
 		return 0;
 	for (; b.pushed < 64; b.pushed++) { /* the last one alone is too large for a request */
@@ -507,7 +539,7 @@ static void test_http__tls_with_a_ca(void)
 	struct bench b;
 
 	REQUIRE(sink_start("200", tls_dir, false));
-	c.otlp_ca = in_tls_dir("ca.pem");
+	c.otlp.ca = in_tls_dir("ca.pem");
 	REQUIRE(begin(&b, &c));
 	push(&b, 10);
 	run(&b, 1000);
@@ -521,7 +553,7 @@ static void test_http__tls_refuses_another_ca(void)
 	struct bench b;
 
 	REQUIRE(sink_start("200", tls_dir, false));
-	c.otlp_ca = in_tls_dir("other.pem");
+	c.otlp.ca = in_tls_dir("other.pem");
 	REQUIRE(begin(&b, &c));
 	push(&b, 10);
 	run(&b, 200);
@@ -538,10 +570,10 @@ static void test_http__tls_with_a_client_certificate(void)
 		struct bench b;
 
 		REQUIRE(sink_start("200", tls_dir, true));
-		c.otlp_ca = in_tls_dir("ca.pem");
+		c.otlp.ca = in_tls_dir("ca.pem");
 		if (with) {
-			c.otlp_cert = in_tls_dir("client.pem");
-			c.otlp_key = in_tls_dir("client.key");
+			c.otlp.cert = in_tls_dir("client.pem");
+			c.otlp.key = in_tls_dir("client.key");
 		}
 		REQUIRE(begin(&b, &c));
 		push(&b, 10);
@@ -557,22 +589,25 @@ static void test_http__bad_options_are_refused_when_opened(void)
 	CURLM *multi = curl_multi_init();
 	struct export_config c = config();
 	struct export *e = NULL;
+	const char *url;
 
-	c.otlp_url = "ftp://127.0.0.1/v1/traces";
+	c.otlp.urls = &url;
+	c.otlp.n_urls = 1;
+	url = "ftp://127.0.0.1/v1/traces";
 	CHECK_INT(export_new(&e, &c, multi), -EINVAL);
-	c.otlp_url = "http://user:pass word@[::1/v1/traces";
+	url = "http://user:pass word@[::1/v1/traces";
 	CHECK_INT(export_new(&e, &c, multi), -EINVAL);
-	c.otlp_url = "http://127.0.0.1/v1/traces";
+	url = "http://127.0.0.1/v1/traces";
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		c.otlp_headers = &bad[i];
-		c.n_otlp_headers = 1;
+		c.otlp.headers = &bad[i];
+		c.otlp.n_headers = 1;
 		CHECK_INT(export_new(&e, &c, multi), -EINVAL);
 	}
-	c.n_otlp_headers = 0;
-	c.otlp_key = "/no/such/key";
+	c.otlp.n_headers = 0;
+	c.otlp.key = "/no/such/key";
 	CHECK_INT(export_new(&e, &c, multi), -ENOENT);
-	c.otlp_key = NULL;
-	c.otlp_ca = "/no/such/ca";
+	c.otlp.key = NULL;
+	c.otlp.ca = "/no/such/ca";
 	CHECK_INT(export_new(&e, &c, multi), -ENOENT);
 	CHECK(!e);
 	curl_multi_cleanup(multi);
@@ -595,6 +630,7 @@ int main(void)
 	RUN(test_http__gzip);
 	RUN(test_http__what_is_sent_again);
 	RUN(test_http__what_is_not_sent_again);
+	RUN(test_http__what_is_too_large_is_halved);
 	RUN(test_http__partial_success);
 	RUN(test_http__retry_after_is_honoured);
 	RUN(test_http__the_back_off_grows_and_has_a_cap);

@@ -69,11 +69,13 @@
 	X(links_memory, "links_refused", "reason=\"limit\"", "parents not set: too many spans were waiting")      \
 	X(ctx_invalid, "contexts_invalid", "", "incoming trace contexts that break the specification")         \
 	X(procs_unread, "processes_unreadable", "", "processes whose facts could not be read from /proc")       \
-	X(batches_sent, "batches_sent", "", "batches acknowledged by an OTLP end point")                       \
+	X(batches_sent, "batches_sent", "", "batches acknowledged by an OTLP or Zipkin end point")                       \
 	X(batches_retried, "batches_retried", "", "batches sent again")                                        \
+	X(batches_halved, "batches_halved", "", "batches too large for the back end, sent again in halves")     \
 	X(undelivered_otlp, "spans_undelivered", "exporter=\"otlp\"", "spans this exporter gave up, delivered by another or not") \
 	X(undelivered_file, "spans_undelivered", "exporter=\"file\"", "likewise")                                \
 	X(undelivered_console, "spans_undelivered", "exporter=\"console\"", "likewise")                          \
+	X(undelivered_zipkin, "spans_undelivered", "exporter=\"zipkin\"", "likewise")                            \
 	X(export_rejected, "spans_rejected", "", "spans an OTLP end point reported as rejected in a partial success")
 
 enum stat_id { /* not "stat": a file that includes sys/stat.h has that one */

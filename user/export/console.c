@@ -195,19 +195,20 @@ static bool wants_colour(void)
 	return isatty(STDOUT_FILENO) && !(no && *no) && !(term && !strcmp(term, "dumb"));
 }
 
-static bool console_wanted(const struct export_config *c)
+static uint32_t console_count(const struct export_config *c)
 {
 	return c->console;
 }
 
-static int console_open(struct exporter **out, struct outlet *o, const struct export_config *c, CURLM *multi)
+static int console_open(struct exporter **out, struct outlet *o, const struct export_config *c,
+			    const struct export_place *at)
 {
 	_free_ struct exporter *x = calloc(1, sizeof(*x));
 	struct lines_config lines = { .name = "the console", .render = render_console };
 	int r;
 
 	(void)c;
-	(void)multi;
+	(void)at;
 	if (!x)
 		return -ENOMEM;
 	x->colour = wants_colour();
@@ -241,7 +242,7 @@ const struct exporter_ops exporter_console = {
 	.name = "console",
 	.undelivered = STAT_undelivered_console,
 	.eager = true,
-	.wanted = console_wanted,
+	.count = console_count,
 	.open = console_open,
 	.send = console_send,
 	.tick = console_tick,

@@ -10,7 +10,7 @@
 #include "export/post.h"
 
 /* A new exporter: one file and one row. */
-static const struct exporter_ops *const rows[] = { &exporter_console, &exporter_file, &exporter_http };
+static const struct exporter_ops *const rows[] = { &exporter_console, &exporter_file, &exporter_otlp, &exporter_zipkin };
 
 #define N_ROWS ARRAY_SIZE(rows)
 
@@ -28,7 +28,7 @@ struct export {
 	uint64_t batch_age;
 	CURLM *multi;
 	uint32_t n;
-	struct outlet outlets[N_ROWS];
+	struct outlet outlets[];
 };
 
 /* One holder less. The last one decides what became of the span. */
@@ -128,9 +128,15 @@ void export_push(struct export *e, struct span *s, uint64_t now)
 {
 	s->acked = false;
 	s->drop = -1;
-	s->refs = e->n + 1; /* ours keeps it while it is handed around */
-	for (uint32_t i = 0; i < e->n; i++)
-		outlet_add(&e->outlets[i], s, now);
+	s->refs = 1; /* ours keeps it while it is handed around */
+	for (uint32_t i = 0; i < e->n; i++) {
+		struct outlet *o = &e->outlets[i];
+
+		if (o->ops->takes && !o->ops->takes(o->x, s))
+			continue;
+		s->refs++;
+		outlet_add(o, s, now);
+	}
 	unref(s);
 }
 
@@ -202,11 +208,30 @@ static void free_export(struct export **e)
 	export_free(*e);
 }
 
+static int open_outlets(struct export *e, const struct exporter_ops *ops, const struct export_config *c)
+{
+	for (uint32_t i = 0; i < ops->count(c); i++) {
+		struct outlet *o = &e->outlets[e->n];
+		int r;
+
+		*o = (struct outlet){ .ops = ops, .e = e };
+		r = ops->open(&o->x, o, c, &(struct export_place){ e->multi, i });
+		if (r)
+			return r;
+		e->n++;
+	}
+	return 0;
+}
+
 int export_new(struct export **out, const struct export_config *c, CURLM *multi)
 {
-	_cleanup_(free_export) struct export *e = calloc(1, sizeof(*e));
-	int r;
+	_cleanup_(free_export) struct export *e = NULL;
+	size_t n = 0;
+	int r = 0;
 
+	for (size_t i = 0; i < N_ROWS; i++)
+		n += rows[i]->count(c);
+	e = calloc(1, sizeof(*e) + n * sizeof(e->outlets[0]));
 	if (!e)
 		return -ENOMEM;
 	e->queue_size = MAX(c->queue_size, 1u);
@@ -214,17 +239,10 @@ int export_new(struct export **out, const struct export_config *c, CURLM *multi)
 	e->batch_size = MAX(e->batch_size, 1u);
 	e->batch_age = c->batch_age;
 	e->multi = multi;
-	for (size_t i = 0; i < N_ROWS; i++) {
-		struct outlet *o = &e->outlets[e->n];
-
-		if (!rows[i]->wanted(c))
-			continue;
-		*o = (struct outlet){ .ops = rows[i], .e = e };
-		r = o->ops->open(&o->x, o, c, multi);
-		if (r)
-			return r;
-		e->n++;
-	}
+	for (size_t i = 0; i < N_ROWS && !r; i++)
+		r = open_outlets(e, rows[i], c);
+	if (r)
+		return r;
 	*out = TAKE_PTR(e);
 	return 0;
 }

@@ -14,18 +14,28 @@
 
 #include "trace/span.h"
 
+enum http_format { FORMAT_OTLP, FORMAT_OTLP_JSON, FORMAT_GRPC, FORMAT_ZIPKIN };
+
+/* Where and how one kind of spans goes by HTTP. Each end point is an exporter of its own, with its own queue. */
+struct export_http {
+	const char *const *urls; /* http:, https: with the path, or unix:///socket */
+	uint32_t n_urls;
+	uint8_t format; /* enum http_format */
+	bool gzip;
+	bool balance; /* a span goes to the end point that owns its trace id, not to all */
+	const struct slice *headers; /* "name: value" lines */
+	size_t n_headers;
+	uint64_t timeout;	     /* ns; 0 none */
+	const char *ca, *cert, *key; /* PEM files or NULL */
+};
+
 struct export_config {
 	uint32_t queue_size; /* spans not acknowledged, open batch and batches in flight included */
 	uint32_t batch_size; /* never larger than the queue */
 	uint64_t batch_age;  /* ns */
 	bool console;
 	const char *file;    /* path, "-" for standard output, NULL */
-	const char *otlp_url; /* complete, with /v1/traces; NULL */
-	const struct slice *otlp_headers; /* "name: value" lines */
-	size_t n_otlp_headers;
-	bool otlp_gzip;
-	uint64_t otlp_timeout; /* ns; 0 none */
-	const char *otlp_ca, *otlp_cert, *otlp_key; /* PEM files or NULL */
+	struct export_http otlp, zipkin;
 	const char *version;
 };
 
@@ -49,6 +59,11 @@ void export_free(struct export *e);		   /* what is left is drop_unsent; NULL is 
 struct outlet; /* an open exporter with its queue */
 struct exporter;
 
+struct export_place {
+	CURLM *multi;
+	uint32_t index; /* which one of those wanted */
+};
+
 /* Spans on their way to one exporter; on the heap, free() it when its spans are done. */
 struct export_batch {
 	struct list link;
@@ -63,15 +78,16 @@ struct exporter_ops {
 	const char *name;
 	int undelivered; /* enum stat_id: its spans that it gave up, whatever became of them elsewhere */
 	bool eager; /* wants spans at each tick, not batches by size and age */
-	bool (*wanted)(const struct export_config *c);
-	int (*open)(struct exporter **out, struct outlet *o, const struct export_config *c, CURLM *multi);
+	uint32_t (*count)(const struct export_config *c); /* how many of it are wanted */
+	int (*open)(struct exporter **out, struct outlet *o, const struct export_config *c, const struct export_place *at);
+	bool (*takes)(const struct exporter *x, const struct span *s); /* NULL: every span */
 	void (*send)(struct exporter *x, struct export_batch *b, uint64_t now); /* takes; export_done() now or later */
 	void (*tick)(struct exporter *x, uint64_t now);				 /* may be NULL */
 	void (*flush)(struct exporter *x, uint64_t now);			 /* the end is near; may be NULL */
 	void (*close)(struct exporter *x);		/* gives back what is left as drop_unsent */
 };
 
-extern const struct exporter_ops exporter_console, exporter_file, exporter_http;
+extern const struct exporter_ops exporter_console, exporter_file, exporter_otlp, exporter_zipkin;
 
 /* These spans were delivered (drop < 0) or dropped as counter `drop` (enum stat_id). Releases the references. */
 void export_done(struct outlet *o, struct span **spans, uint32_t n, int drop);

@@ -24,18 +24,19 @@ static int render_file(void *arg, struct span *const *spans, uint32_t n, struct 
 	return r;
 }
 
-static bool file_wanted(const struct export_config *c)
+static uint32_t file_count(const struct export_config *c)
 {
 	return c->file != NULL;
 }
 
-static int file_open(struct exporter **out, struct outlet *o, const struct export_config *c, CURLM *multi)
+static int file_open(struct exporter **out, struct outlet *o, const struct export_config *c,
+			 const struct export_place *at)
 {
 	_free_ struct exporter *x = calloc(1, sizeof(*x));
 	bool to_stdout = !strcmp(c->file, "-");
 	int r;
 
-	(void)multi;
+	(void)at;
 	if (!x)
 		return -ENOMEM;
 	x->version = c->version;
@@ -74,7 +75,7 @@ const struct exporter_ops exporter_file = {
 	.name = "file",
 	.undelivered = STAT_undelivered_file,
 	.eager = true,
-	.wanted = file_wanted,
+	.count = file_count,
 	.open = file_open,
 	.send = file_send,
 	.tick = file_tick,

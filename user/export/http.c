@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * OTLP/HTTP with protobuf (OTLP specification, "OTLP/HTTP"). Batches wait in order; at most SLOTS are under way. One that can be sent again
- * (429, 502, 503, 504, no answer) goes to the end of the line with a back-off of its own, so that a batch the server
+ * Batches by HTTP, whatever the format: OTLP by HTTP or gRPC, Zipkin. Batches wait in order; at most SLOTS are under way. One that
+ * can be sent again goes to the end of the line with a back-off of its own, so that a batch the server
  * cannot take does not stop the others; and while the end point is down, one request at a time asks whether it is back.
+ * One that is too large for the server is halved, down to single spans.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,19 +17,16 @@
 #include "base/scope.h"
 #include "base/stats.h"
 #include "export/export.h"
-#include "export/gzip.h"
 #include "export/http_options.h"
 #include "export/post.h"
-#include "otlp.pb-c.h"
+#include "export/ring.h"
 
 #define SLOTS 4
 #define RETRY_FIRST (1 * NS_PER_S)
 #define RETRY_CAP (10 * NS_PER_S)
-#define GIVE_UP (300 * NS_PER_S) /* age of a batch; also the longest Retry-After that is worth waiting for */
-#define GZIP_SLACK (64 * 1024) /* what deflate may add to bytes that do not shrink */
+#define GIVE_UP (300 * NS_PER_S) /* age of a batch; also the longest wait that a server may ask for */
 #define TREE_MAX (32 * 1024 * 1024)
 #define SAY_EVERY (60 * NS_PER_S)
-#define MESSAGE_MAX 200
 
 /* One request under way. */
 struct slot {
@@ -50,6 +48,9 @@ struct health {
 struct exporter {
 	struct outlet *o;
 	struct http_options opt;
+	const char *version;
+	struct ring *ring; /* NULL: every span is ours */
+	uint32_t index;	   /* of this end point */
 	struct slot slots[SLOTS];
 	struct list waiting; /* struct export_batch */
 	struct health health;
@@ -77,15 +78,7 @@ static bool may_say(uint64_t *quiet_until, uint64_t now)
 
 static int encode(struct exporter *x, const struct export_batch *b, struct buf *body)
 {
-	struct buf *to = x->opt.gzip ? &x->plain : body;
-	int r;
-
-	buf_reset(&x->plain);
-	buf_reset(body);
-	r = otlp_encode(b->spans, b->n, x->opt.version, &x->pool, to);
-	if (!r && x->opt.gzip)
-		r = gzip_encode(buf_slice(&x->plain), body);
-	return r;
+	return http_format_encode(x->opt.format, x->opt.http->gzip, b, x->version, &x->pool, &x->plain, body);
 }
 
 /* Encodes, halving the batch until it fits; the rest waits at the front. */
@@ -165,13 +158,25 @@ static void pump(struct exporter *x, uint64_t now)
 	}
 }
 
-static void went_down(struct exporter *x, const struct post_answer *a)
+/* "HTTP 503", "gRPC status 8" */
+static void say_code(char text[32], const struct post_answer *a, const struct http_verdict *v)
 {
+	if (v->grpc >= 0)
+		snprintf(text, 32, "gRPC status %d", v->grpc);
+	else
+		snprintf(text, 32, "HTTP %ld", a->status);
+}
+
+static void went_down(struct exporter *x, const struct post_answer *a, const struct http_verdict *v)
+{
+	char code[32];
+
 	if (x->health.down)
 		return;
 	x->health.down = true;
+	say_code(code, a, v);
 	if (a->status)
-		log_warn("%s does not take spans (HTTP %ld); they are kept and sent again", x->opt.name, a->status);
+		log_warn("%s does not take spans (%s); they are kept and sent again", x->opt.name, code);
 	else
 		log_warn("%s cannot be reached (%s); spans are kept and sent again", x->opt.name, a->error);
 }
@@ -185,13 +190,12 @@ static void came_up(struct exporter *x)
 	*h = (struct health){ .epoch = h->epoch };
 }
 
-static void on_retryable(struct slot *s, struct export_batch *b, const struct post_answer *a, uint64_t now)
+static void on_later(struct slot *s, struct export_batch *b, uint64_t wait, uint64_t now)
 {
 	struct exporter *x = s->x;
 	struct health *h = &x->health;
-	uint64_t told = MIN(a->retry_after, GIVE_UP);
+	uint64_t told = MIN(wait, GIVE_UP);
 
-	went_down(x, a);
 	put_off(x, b, now, told);
 	if (s->epoch == h->epoch) {
 		h->epoch++;
@@ -204,52 +208,46 @@ static void on_retryable(struct slot *s, struct export_batch *b, const struct po
 	}
 }
 
-static void on_refused(struct exporter *x, struct export_batch *b, const struct post_answer *a, uint64_t now)
+/* What the server said may repeat what it was sent. */
+static const char *text_of(const struct exporter *x, const struct http_verdict *v)
 {
-	const uint8_t *body = (const uint8_t *)a->body.p;
-	Otlp__RpcStatus *m = NULL;
-	struct slice text = SLICE("");
+	return http_options_secret_in(&x->opt, v->text) ? "(its text repeats a header's value)" : v->text;
+}
 
-	if (may_say(&x->say_refused, now)) {
-		m = a->body.n ? otlp__rpc_status__unpack(NULL, a->body.n, body) : NULL;
-		if (m && m->has_message)
-			text = slice_to(slice_of((char *)m->message.data, m->message.len), MESSAGE_MAX);
-		log_warn("%s refused a batch of %u spans: HTTP %ld%s%.*s", x->opt.name, b->n, a->status,
-			 text.n ? ": " : "", SLICE_ARG(text));
-	}
-	if (m)
-		otlp__rpc_status__free_unpacked(m, NULL);
+static void on_refused(struct exporter *x, struct export_batch *b, const struct post_answer *a,
+		       const struct http_verdict *v, uint64_t now)
+{
+	char code[32];
+
+	say_code(code, a, v);
+	if (may_say(&x->say_refused, now))
+		log_warn("%s refused a batch of %u spans: %s%s%s", x->opt.name, b->n, code, *v->text ? ": " : "",
+			 text_of(x, v));
 	export_batch_done(x->o, b, STAT_drop_refused);
 }
 
-static uint32_t on_partial(struct exporter *x, uint32_t n, const Otlp__ExportTracePartialSuccess *p, uint64_t now)
+/* Both halves go before what waits, and at once. */
+static bool halve(struct exporter *x, struct export_batch *b)
 {
-	int64_t rejected = p->has_rejected_spans ? p->rejected_spans : 0;
-	struct slice text = SLICE("");
+	struct export_batch *rest = b->n > 1 ? export_batch_split(b) : NULL;
 
-	rejected = MAX(rejected, (int64_t)0);
-	rejected = MIN(rejected, (int64_t)n);
-	if (p->has_error_message)
-		text = slice_to(slice_of((char *)p->error_message.data, p->error_message.len), MESSAGE_MAX);
-	if ((rejected || text.n) && may_say(&x->say_partial, now))
-		log_warn("%s took %" PRId64 " of %u spans%s%.*s", x->opt.name, n - rejected, n, text.n ? ": " : "",
-			 SLICE_ARG(text));
-	return (uint32_t)rejected;
+	if (!rest)
+		return false;
+	stat_inc(batches_halved);
+	b->retry_at = rest->retry_at = 0;
+	list_push(x->waiting.next, &rest->link);
+	list_push(x->waiting.next, &b->link);
+	return true;
 }
 
 /* The answer does not say which spans were rejected: the count is right, the choice is not known. */
-static void on_accepted(struct exporter *x, struct export_batch *b, const struct post_answer *a, uint64_t now)
+static void on_taken(struct exporter *x, struct export_batch *b, const struct http_verdict *v, uint64_t now)
 {
-	const uint8_t *body = (const uint8_t *)a->body.p;
-	Otlp__ExportTraceServiceResponse *m = NULL;
-	uint32_t rejected = 0;
+	uint32_t rejected = (uint32_t)MIN(v->rejected, (uint64_t)b->n);
 
-	if (a->body.n)
-		m = otlp__export_trace_service_response__unpack(NULL, a->body.n, body);
-	if (m && m->partial_success)
-		rejected = on_partial(x, b->n, m->partial_success, now);
-	if (m)
-		otlp__export_trace_service_response__free_unpacked(m, NULL);
+	if ((rejected || *v->text) && may_say(&x->say_partial, now))
+		log_warn("%s took %u of %u spans%s%s", x->opt.name, b->n - rejected, b->n, *v->text ? ": " : "",
+			 text_of(x, v));
 	stat_inc(batches_sent);
 	stat_add(export_rejected, rejected);
 	export_done(x->o, b->spans, rejected, STAT_drop_refused);
@@ -257,25 +255,24 @@ static void on_accepted(struct exporter *x, struct export_batch *b, const struct
 	free(b);
 }
 
-static bool retryable(long status)
-{
-	return !status || status == 429 || status == 502 || status == 503 || status == 504;
-}
-
 static void on_answer(void *arg, const struct post_answer *a, uint64_t now)
 {
 	struct slot *s = arg;
+	struct exporter *x = s->x;
 	struct export_batch *b = TAKE_PTR(s->batch);
+	struct http_verdict v;
 
-	if (retryable(a->status)) {
-		on_retryable(s, b, a, now);
+	x->opt.format->judge(a, &v);
+	if (v.fate == FATE_LATER) {
+		went_down(x, a, &v);
+		on_later(s, b, v.wait, now);
 		return;
 	}
-	came_up(s->x);
-	if (a->status >= 200 && a->status < 300)
-		on_accepted(s->x, b, a, now);
-	else
-		on_refused(s->x, b, a, now);
+	came_up(x);
+	if (v.fate == FATE_TAKEN)
+		on_taken(x, b, &v, now);
+	else if (v.fate == FATE_REFUSED || !halve(x, b))
+		on_refused(x, b, a, &v, now);
 }
 
 static void http_send(struct exporter *x, struct export_batch *b, uint64_t now)
@@ -323,6 +320,7 @@ static void http_close(struct exporter *x)
 	buf_fini(&x->plain);
 	arena_pool_fini(&x->pool);
 	http_options_fini(&x->opt);
+	ring_free(x->ring);
 	free(x);
 }
 
@@ -332,44 +330,86 @@ static void close_exporter(struct exporter **x)
 		http_close(*x);
 }
 
-static int http_open(struct exporter **out, struct outlet *o, const struct export_config *c, CURLM *multi)
+static int open_slots(struct exporter *x, CURLM *multi)
+{
+	struct post_config post = http_options_post(&x->opt);
+	int r = 0;
+
+	for (int i = 0; i < SLOTS && !r; i++) {
+		x->slots[i].x = x;
+		buf_init(&x->slots[i].body, OTLP_REQUEST_MAX + HTTP_BODY_SLACK);
+		r = post_new(&x->slots[i].post, multi, &post, on_answer, &x->slots[i]);
+	}
+	return r ? log_ret(r, "cannot export to %s: %s", x->opt.name, strerror(-r)) : 0;
+}
+
+static int http_open(struct exporter **out, struct outlet *o, const char *option, const struct export_http *http,
+		     const char *version, const struct export_place *at)
 {
 	_cleanup_(close_exporter) struct exporter *x = calloc(1, sizeof(*x));
-	struct post_config post;
 	int r;
 
 	if (!x)
 		return -ENOMEM;
 	x->o = o;
+	x->version = version;
+	x->index = at->index;
 	list_init(&x->waiting);
 	arena_pool_init(&x->pool, TREE_MAX);
 	buf_init(&x->plain, OTLP_REQUEST_MAX);
-	rng_seed(&x->rng, clock_boot(), (uint64_t)getpid());
-	r = http_options_init(&x->opt, c);
-	if (r)
-		return r;
-	post = http_options_post(&x->opt, c);
-	for (int i = 0; i < SLOTS; i++) {
-		x->slots[i].x = x;
-		buf_init(&x->slots[i].body, OTLP_REQUEST_MAX + (x->opt.gzip ? GZIP_SLACK : 0));
-		r = post_new(&x->slots[i].post, multi, &post, on_answer, &x->slots[i]);
-		if (r)
-			return log_ret(r, "cannot export to %s: %s", x->opt.name, strerror(-r));
-	}
-	*out = TAKE_PTR(x);
-	return 0;
+	rng_seed(&x->rng, clock_boot(), (uint64_t)getpid() << 16 | at->index);
+	r = http_options_init(&x->opt, option, http, at->index, version);
+	if (!r && http->balance)
+		r = ring_new(&x->ring, http->urls, http->n_urls);
+	if (!r)
+		r = open_slots(x, at->multi);
+	if (!r)
+		*out = TAKE_PTR(x);
+	return r;
 }
 
-static bool http_wanted(const struct export_config *c)
+static bool http_takes(const struct exporter *x, const struct span *s)
 {
-	return c->otlp_url != NULL;
+	return !x->ring || ring_owner(x->ring, s->trace_id) == x->index;
 }
 
-const struct exporter_ops exporter_http = {
+static uint32_t otlp_count(const struct export_config *c)
+{
+	return c->otlp.n_urls;
+}
+
+static int otlp_open(struct exporter **out, struct outlet *o, const struct export_config *c, const struct export_place *at)
+{
+	return http_open(out, o, "--otlp-endpoint", &c->otlp, c->version, at);
+}
+
+static uint32_t zipkin_count(const struct export_config *c)
+{
+	return c->zipkin.n_urls;
+}
+
+static int zipkin_open(struct exporter **out, struct outlet *o, const struct export_config *c, const struct export_place *at)
+{
+	return http_open(out, o, "--zipkin-endpoint", &c->zipkin, c->version, at);
+}
+
+const struct exporter_ops exporter_otlp = {
 	.name = "otlp",
 	.undelivered = STAT_undelivered_otlp,
-	.wanted = http_wanted,
-	.open = http_open,
+	.count = otlp_count,
+	.open = otlp_open,
+	.takes = http_takes,
+	.send = http_send,
+	.tick = http_tick,
+	.flush = http_flush,
+	.close = http_close,
+};
+
+const struct exporter_ops exporter_zipkin = {
+	.name = "zipkin",
+	.undelivered = STAT_undelivered_zipkin,
+	.count = zipkin_count,
+	.open = zipkin_open,
 	.send = http_send,
 	.tick = http_tick,
 	.flush = http_flush,
