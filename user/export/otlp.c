@@ -235,6 +235,8 @@ int otlp_encode(struct span *const *spans, uint32_t n, const char *version, stru
 	_cleanup_(encoder_fini) struct encoder e = { .spans = spans };
 	int r;
 
+	if (!n)
+		return 0; /* the empty message */
 	arena_init(&e.arena, pool);
 	e.scope = (Otlp__InstrumentationScope)OTLP__INSTRUMENTATION_SCOPE__INIT;
 	e.scope.name = bytes_of(OTLP_SCOPE, sizeof(OTLP_SCOPE) - 1);
