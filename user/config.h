@@ -42,6 +42,14 @@ struct config_identity {
 	struct strlist resource;
 };
 
+struct config_sample {
+	double ratio;
+	struct strlist rule;
+	bool ignore_parent, keep_errors;
+	uint64_t keep_slower_than; /* ns; 0: off */
+	char *rate;
+};
+
 struct config_export {
 	struct strlist otlp_endpoint, otlp_header;
 	char *otlp_protocol, *otlp_balance, *otlp_compression, *zipkin_endpoint;
@@ -59,6 +67,7 @@ struct config_limits {
 struct config_operate {
 	char *config, *log_level, *log_format, *record, *replay, *backend;
 	uint64_t duration; /* ns; 0: until stopped */
+	char *control; /* UNIX socket; NULL: an abstract one */
 	bool check, version, help;
 };
 
@@ -67,7 +76,7 @@ struct config {
 	struct config_protocols protocols;
 	struct config_trace trace;
 	struct config_identity identity;
-	double sample_ratio;
+	struct config_sample sample;
 	struct config_export export;
 	struct config_limits limits;
 	struct config_operate operate;
@@ -99,6 +108,9 @@ bool config_selects(const struct config *c); /* is there any selector? */
 /* Borrows the selection as the probe wants it. */
 struct select;
 void config_select(const struct config *c, struct select *out);
+/* The sampling as its stage wants it; borrows. */
+struct sample_config;
+void config_sample(const struct config *c, struct sample_config *out);
 /* The words of --link and --protocols, K=V options, URL: 0, or -EINVAL with one line in `error`. */
 int config_check_lists(const struct config *c, char *error, size_t size);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "probe/probe.h"
+#include "trace/sample.h"
 
 static int refuse(char *error, size_t size, const char *option, const char *expected, struct slice got)
 {
@@ -78,6 +79,31 @@ static int check_urls(const struct config_export *c, char *error, size_t size)
 	return r;
 }
 
+void config_sample(const struct config *c, struct sample_config *out)
+{
+	const struct config_sample *s = &c->sample;
+
+	*out = (struct sample_config){ .ratio = s->ratio,
+				       .ignore_parent = s->ignore_parent,
+				       .keep_errors = s->keep_errors,
+				       .keep_slower_than = s->keep_slower_than,
+				       .rate = s->rate,
+				       .rules = (const char *const *)s->rule.v,
+				       .n_rules = s->rule.n };
+}
+
+static int check_sample(const struct config *c, char *error, size_t size)
+{
+	struct sample_config sample;
+	struct sampler *s = NULL;
+	int r;
+
+	config_sample(c, &sample);
+	r = sampler_new(&s, &sample, error, size);
+	sampler_free(s);
+	return r;
+}
+
 int config_check_lists(const struct config *c, char *error, size_t size)
 {
 	int r = check_words("link", c->trace.link, "header thread connection all none", error, size);
@@ -92,7 +118,9 @@ int config_check_lists(const struct config *c, char *error, size_t size)
 		r = check_names("capture-header", &c->protocols.capture_header, error, size);
 	if (!r)
 		r = check_names("correlation-header", &c->trace.correlation_header, error, size);
-	return r ? r : check_urls(&c->export, error, size);
+	if (!r)
+		r = check_urls(&c->export, error, size);
+	return r ? r : check_sample(c, error, size);
 }
 
 void config_select(const struct config *c, struct select *out)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config_value.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -9,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/scope.h"
+#include "base/units.h"
 
 int source_refuse(struct source *s, const char *format, ...)
 {
@@ -22,51 +20,14 @@ int source_refuse(struct source *s, const char *format, ...)
 	return -EINVAL;
 }
 
-static bool parse_scaled(const char *text, const char *const *units, const uint64_t *factors, size_t n, uint64_t *out)
-{
-	struct slice s = slice_str(text);
-	size_t digits = 0;
-	uint64_t v;
-
-	while (digits < s.n && isdigit((unsigned char)s.p[digits]))
-		digits++;
-	if (!slice_u64(slice_to(s, digits), &v))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(text + digits, units[i]))
-			return !__builtin_mul_overflow(v, factors[i], out);
-	return false;
-}
-
 bool parse_duration(const char *text, uint64_t *ns)
 {
-	static const char *const units[] = { "ms", "s", "m", "h" };
-	static const uint64_t factors[] = { NS_PER_MS, NS_PER_S, 60 * NS_PER_S, 3600 * NS_PER_S };
-
-	if (!strcmp(text, "0")) {
-		*ns = 0;
-		return true;
-	}
-	return parse_scaled(text, units, factors, ARRAY_SIZE(units), ns);
+	return units_duration(slice_str(text), ns);
 }
 
 bool parse_size(const char *text, uint64_t *bytes)
 {
-	static const char *const units[] = { "", "B", "KiB", "MiB", "GiB" };
-	static const uint64_t factors[] = { 1, 1, 1 << 10, 1 << 20, 1 << 30 };
-
-	return parse_scaled(text, units, factors, ARRAY_SIZE(units), bytes);
-}
-
-static bool parse_ratio(const char *text, double *out)
-{
-	char *end;
-	double v = strtod(text, &end);
-
-	if (end == text || *end || !(v >= 0 && v <= 1))
-		return false;
-	*out = v;
-	return true;
+	return units_size(slice_str(text), bytes);
 }
 
 static bool parse_bool(const char *text, bool *out)
@@ -171,7 +132,7 @@ int value_set(struct source *s, const struct option *o, const char *text)
 			return source_refuse(s, "--%s: expected a duration (ms, s, m, h), got \"%s\"", o->name, text);
 		return 0;
 	case OPT_RATIO:
-		return parse_ratio(text, to) ? 0 : source_refuse(s, "--%s: expected 0 to 1, got \"%s\"", o->name, text);
+		return units_ratio(slice_str(text), to) ? 0 : source_refuse(s, "--%s: expected 0 to 1, got \"%s\"", o->name, text);
 	case OPT_GROUP:
 		break;
 	}

@@ -48,7 +48,12 @@ const struct option options[] = {
 	LIST("resource", identity.resource, "K=V", "a resource attribute for every span"),
 
 	GROUP("Sample"),
-	{ "sample-ratio", OPT_RATIO, AT(sample_ratio), "R", "1", "share of new traces to keep, 0 to 1; a parent's decision comes first", 0, 0 },
+	{ "sample-ratio", OPT_RATIO, AT(sample.ratio), "R", "1", "share of traces to keep, 0 to 1, that neither a parent nor a rule decided", 0, 0 },
+	LIST("sample-rule", sample.rule, "RULE", "KEY=VALUE,... of service, route, method, status, min-duration, ratio, rate; the first match wins"),
+	FLAG("sample-ignore-parent", sample.ignore_parent, "decide whatever the request's context says"),
+	FLAG("keep-errors", sample.keep_errors, "keep every local trace with an error, whatever else decided"),
+	TIME("keep-slower-than", sample.keep_slower_than, "0", "keep every local trace with a span that took longer; 0: off"),
+	TEXT("sample-rate", sample.rate, "N/s", NULL, "at most so many local traces a second (N/m: a minute) of all others"),
 
 	GROUP("Export"),
 	LIST("otlp-endpoint", export.otlp_endpoint, "URL",
@@ -83,6 +88,7 @@ const struct option options[] = {
 	TEXT("record", operate.record, "FILE", NULL, "keep the kernel's events, for --replay"),
 	TEXT("replay", operate.replay, "FILE", NULL, "run on recorded events, without privileges"),
 	CHOICE("backend", operate.backend, "auto|socktp", "auto", "way into the kernel"),
+	TEXT("control", operate.control, "PATH", NULL, "UNIX socket of `spandrel set`, mode 0600; else an abstract one"),
 	FLAG("check", operate.check, "say what this host offers and what would be used, and end"),
 	FLAG("version", operate.version, "print the version and end"),
 	FLAG("help", operate.help, "print this and end"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- *   event ─▶ host (facts) ─▶ conn ▶ stream ▶ proto ▶ pair ──exchange──▶ cause ▶ sample ▶ span ──▶ export
+ *   event ─▶ host (facts) ─▶ conn ▶ stream ▶ proto ▶ pair ──exchange──▶ cause ▶ span ▶ tail, sample ──▶ export
  *                              └────────────── verdict ──▶ probe
  */
 #include "pipeline.h"
@@ -24,10 +24,13 @@
 #include "trace/cause.h"
 #include "trace/sample.h"
 #include "trace/span.h"
+#include "trace/tail.h"
 
 #define CAPTURE_MAX 64
 #define MAX_PROCESSES 4096
 #define MAX_WAITING 16384
+#define MAX_TRACES 16384	 /* of the tail stage: open, or decided lately */
+#define SPAN_MEMORY (16 * 1024) /* a span that waits for its trace has so much of --memory-limit */
 
 /* Text lists of the configuration as slices, for as long as the pipeline lives. */
 struct texts {
@@ -43,7 +46,8 @@ struct pipeline {
 	struct export_setup setup;
 	struct arena_pool pool;
 	struct rng rng;
-	struct sampler sampler;
+	struct sampler *sampler;
+	struct tail *tail;
 	struct describe_config describe;
 	int64_t clock_offset; /* real time − boot time */
 	uint64_t now;	      /* clock at the last tick or turn: what the exporters age and retry by */
@@ -74,22 +78,59 @@ static void on_abandon(void *arg, struct exchange *x)
 	cause_abandon(((struct pipeline *)arg)->cause, x);
 }
 
-/* cause → sample → span → export */
+/* cause → span → tail → sample → export */
 
+static void on_decided(void *arg, struct span *span, const struct sample_verdict *v)
+{
+	struct pipeline *p = arg;
+
+	sample_count(v);
+	if (!v->keep) {
+		span_free(span);
+		return;
+	}
+	span_keep(span, v);
+	export_push(p->export, span, p->now);
+}
+
+static uint64_t last_event(const struct exchange *x)
+{
+	uint64_t seen = MAX(x->req_first.time, x->resp_last.time);
+
+	return MAX(seen, x->ended);
+}
+
+/* Where the ids alone decide, what is not kept need not be described. */
 static void on_placed(void *arg, struct exchange *x, const struct placement *place)
 {
 	struct pipeline *p = arg;
-	struct sample_verdict v = sample_decide(&p->sampler, place->trace_id, place->origin);
+	bool local = sampler_is_local(p->sampler);
+	struct sample_verdict v = { .keep = true };
+	uint64_t time = last_event(x);
 	struct span *span;
 
+	if (!local)
+		v = sample_decide(p->sampler, place->trace_id, place->origin);
 	if (!v.keep) {
-		stat_inc(spans_sampled_out);
+		sample_count(&v);
 		exchange_free(x);
 		return;
 	}
-	span = span_build(x, place, &v, p->clock_offset, &p->describe);
-	if (span)
-		export_push(p->export, span, p->now);
+	span = span_build(x, place, p->clock_offset, &p->describe);
+	if (span && local)
+		tail_add(p->tail, span, time);
+	else if (span)
+		on_decided(p, span, &v);
+}
+
+static void on_expect(void *arg, const uint8_t trace_id[16], bool root)
+{
+	tail_expect(((struct pipeline *)arg)->tail, trace_id, root);
+}
+
+static void on_settle(void *arg, const uint8_t trace_id[16], bool root)
+{
+	tail_settle(((struct pipeline *)arg)->tail, trace_id, root);
 }
 
 /* conn → probe */
@@ -227,7 +268,35 @@ static struct cause *make_cause(struct pipeline *p)
 						 .link_timeout = p->config->trace.link_timeout,
 						 .max_waiting = MAX_WAITING,
 						 .rng = &p->rng },
-			 &(struct cause_sink){ .placed = on_placed, .arg = p });
+			 &(struct cause_sink){ .placed = on_placed, .expect = on_expect, .settle = on_settle, .arg = p });
+}
+
+static int make_sampler(struct pipeline *p)
+{
+	struct sample_config c;
+	const char *rule, *by;
+	char error[512];
+	int r;
+
+	config_sample(p->config, &c);
+	r = sampler_new(&p->sampler, &c, error, sizeof(error));
+	if (r)
+		return log_ret(r, "%s", error);
+	if (sampler_shadowed(p->sampler, &rule, &by))
+		log_warn("--sample-rule \"%s\" never matches: \"%s\" comes first and takes all that it would", rule, by);
+	return 0;
+}
+
+static struct tail *make_tail(struct pipeline *p, uint64_t seed)
+{
+	const struct config *c = p->config;
+
+	return tail_new(&(struct tail_config){ .sampler = p->sampler,
+					       .timeout = c->trace.link_timeout,
+					       .max_spans = (uint32_t)(c->limits.memory_limit / SPAN_MEMORY),
+					       .max_traces = MAX_TRACES,
+					       .seed = seed },
+			&(struct tail_sink){ .decided = on_decided, .arg = p });
 }
 
 static struct conn_table *make_conns(struct pipeline *p)
@@ -258,17 +327,19 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 	p->config = config;
 	p->live = *live;
 	rng_seed(&p->rng, seed[0], seed[1]);
-	sampler_init(&p->sampler, config->sample_ratio);
 	arena_pool_init(&p->pool, config->limits.memory_limit / 4 * 3);
 	r = texts_init(&p->texts, config);
 	p->describe = (struct describe_config){ .max_value = config->protocols.max_attribute_length,
 						.keep_query = p->texts.keep_query,
 						.n_keep_query = config->protocols.keep_query.n };
 	if (!r)
+		r = make_sampler(p);
+	if (!r)
 		r = export_setup_init(&p->setup, config);
 	if (!r)
 		r = export_new(&p->export, &p->setup.c, multi);
-	if (!r && (!(p->host = make_host(p)) || !(p->cause = make_cause(p)) || !(p->conns = make_conns(p))))
+	if (!r && (!(p->tail = make_tail(p, seed[0] ^ seed[1])) || !(p->host = make_host(p)) ||
+		   !(p->cause = make_cause(p)) || !(p->conns = make_conns(p))))
 		r = log_ret(-ENOMEM, "out of memory");
 	if (r) {
 		pipeline_free(p);
@@ -297,6 +368,8 @@ void pipeline_event(struct pipeline *p, const struct ev_head *ev)
 	case EV_TICK:
 		conn_event(p->conns, ev);
 		cause_tick(p->cause, ev->time);
+		sampler_expire(p->sampler, ev->time);
+		tail_tick(p->tail, ev->time);
 		p->now = clock_boot();
 		export_tick(p->export, p->now);
 		break;
@@ -313,15 +386,27 @@ void pipeline_turn(struct pipeline *p, uint64_t now)
 	export_turn(p->export, now);
 }
 
-void pipeline_sampling(struct pipeline *p, double ratio)
+int pipeline_sampling(struct pipeline *p, const struct config *config)
 {
-	sampler_init(&p->sampler, ratio);
+	struct sample_config c;
+	char error[512];
+	int r;
+
+	config_sample(config, &c);
+	r = sampler_configure(p->sampler, &c, error, sizeof(error));
+	return r ? log_ret(r, "%s: nothing was changed", error) : 0;
+}
+
+struct sampler *pipeline_sampler(struct pipeline *p)
+{
+	return p->sampler;
 }
 
 void pipeline_finish(struct pipeline *p, uint64_t now)
 {
 	conn_table_close(p->conns);
 	cause_flush(p->cause);
+	tail_flush(p->tail);
 	export_flush(p->export, now);
 }
 
@@ -343,6 +428,8 @@ void pipeline_free(struct pipeline *p)
 		conn_table_free(p->conns);
 	if (p->cause)
 		cause_free(p->cause);
+	tail_free(p->tail);
+	sampler_free(p->sampler);
 	if (p->export)
 		export_free(p->export);
 	if (p->host)

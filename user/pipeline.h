@@ -29,7 +29,9 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 void pipeline_event(struct pipeline *p, const struct ev_head *ev);
 /* Transfers under way, retries that are due: once a turn of the loop. */
 void pipeline_turn(struct pipeline *p, uint64_t now);
-void pipeline_sampling(struct pipeline *p, double ratio); /* SIGHUP */
+/* SIGHUP: the sampling of another configuration, checked already. 0, or -errno and nothing has changed. */
+int pipeline_sampling(struct pipeline *p, const struct config *config);
+struct sampler *pipeline_sampler(struct pipeline *p); /* for temporary rules */
 /* No more events: decides and hands out everything. Then call pipeline_turn() until pipeline_idle(). */
 void pipeline_finish(struct pipeline *p, uint64_t now);
 bool pipeline_idle(const struct pipeline *p);

@@ -68,16 +68,19 @@ static bool all_zero(const uint8_t *p, size_t n)
 
 static void check_context(const struct trace_context *t, struct arena *a)
 {
-	struct sampler s;
+	const struct sample_config half = { .ratio = 0.5 };
+	struct sampler *s = NULL;
 	struct sample_verdict v;
+	char error[64];
 
 	need(t->sampled <= SAMPLED_YES && !(t->flags & ~3));
 	need(t->valid == !all_zero(t->trace_id, 16) && t->valid == !all_zero(t->span_id, 8));
 	need(t->valid || !t->tracestate.n);
 	if (t->tracestate.n)
 		check_state(t->tracestate, a);
-	sampler_init(&s, 0.5);
-	v = sample_decide(&s, t->trace_id, t);
+	need(!sampler_new(&s, &half, error, sizeof(error)));
+	v = sample_decide(s, t->trace_id, t);
+	sampler_free(s);
 	need(t->sampled == SAMPLED_UNKNOWN || v.keep == (t->sampled == SAMPLED_YES));
 }
 

@@ -26,7 +26,7 @@ static void test_config__defaults_and_units(void)
 	CHECK_INT(c.protocols.request_timeout, 1500 * NS_PER_MS);
 	CHECK_INT(c.limits.ring_size, 4 << 20);
 	CHECK_INT(c.trace.link_timeout, 30 * NS_PER_S);
-	CHECK(c.sample_ratio == 1);
+	CHECK(c.sample.ratio == 1);
 	config_fini(&c);
 }
 
@@ -164,7 +164,7 @@ static void test_config__bad_otel_values_are_ignored(void)
 	CHECK_INT(c.limits.queue_size, 8192);
 	CHECK_INT(c.export.batch_size, 512);
 	CHECK(!strcmp(c.export.otlp_protocol, "http/protobuf"));
-	CHECK(c.sample_ratio == 0.25);
+	CHECK(c.sample.ratio == 0.25);
 	config_fini(&c);
 	unsetenv("OTEL_BSP_MAX_QUEUE_SIZE");
 	unsetenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE");

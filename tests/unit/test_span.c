@@ -52,13 +52,17 @@ static const struct sample_verdict kept = { .keep = true };
 
 static struct span *build(struct exchange *x, const struct placement *p, const struct sample_verdict *v)
 {
-	return span_build(x, p, v, 1000, &config);
+	struct span *s = span_build(x, p, 1000, &config);
+
+	if (s)
+		span_keep(s, v);
+	return s;
 }
 
 static void test_span__root_of_ours(void)
 {
 	struct placement p = placement();
-	struct sample_verdict v = { .keep = true, .has_th = true, .th = SLICE("8") };
+	struct sample_verdict v = { .keep = true, .has_th = true, .threshold = 1ULL << 55 };
 	struct span *s = build(make(true, CALL_ANSWERED), &p, &v);
 
 	REQUIRE(s);

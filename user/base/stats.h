@@ -58,6 +58,21 @@
 	X(drop_encode, "requests_dropped", "reason=\"encode\"", "spans that alone pass the size of a request, or no memory to encode") \
 	X(requests_timed_out, "requests_timed_out", "", "requests ended by --request-timeout")                 \
 	X(spans_sampled_out, "spans_sampled_out", "", "spans not kept by sampling")                            \
+	X(kept_parent, "spans_kept", "by=\"parent\"", "spans kept as the context of their request says")          \
+	X(kept_rule, "spans_kept", "by=\"rule\"", "spans kept by a --sample-rule")                              \
+	X(kept_temporary, "spans_kept", "by=\"temporary_rule\"", "spans kept by a rule of `spandrel set`")      \
+	X(kept_ratio, "spans_kept", "by=\"ratio\"", "spans kept by --sample-ratio")                             \
+	X(kept_error, "spans_kept", "by=\"error\"", "spans kept by --keep-errors, the local trace with them")   \
+	X(kept_slow, "spans_kept", "by=\"slow\"", "spans kept by --keep-slower-than, the local trace with them") \
+	X(spans_over_rate, "spans_over_rate", "", "spans not kept because of a rate; among spans_sampled_out")  \
+	X(spans_without_th, "spans_without_probability", "", "spans kept with a probability that is not known: no th in their tracestate") \
+	X(tail_timeout, "traces_decided_early", "reason=\"timeout\"", "local traces decided before their root had ended: --link-timeout") \
+	X(tail_straggler, "traces_decided_early", "reason=\"straggler\"", "local traces decided while requests below their root went on") \
+	X(tail_limit, "traces_decided_early", "reason=\"limit\"", "local traces decided early: too many spans were waiting") \
+	X(tail_late, "spans_late", "", "spans that came when their local trace was decided: they followed it")  \
+	X(rules_set, "sample_rules", "event=\"set\"", "temporary rules that `spandrel set` put in force")       \
+	X(rules_ended, "sample_rules", "event=\"ended\"", "temporary rules that expired or were taken back")    \
+	X(rules_refused, "sample_rules", "event=\"refused\"", "messages on the control socket that were refused") \
 	X(spans_exported, "spans_exported", "", "spans that an exporter has acknowledged or written")          \
 	X(links_header, "links", "by=\"header\"", "parents found in a request's headers")                        \
 	X(links_thread, "links", "by=\"thread\"", "parents found by the thread that made the call")              \

@@ -57,19 +57,54 @@ static void note_time(struct cause *c, uint64_t t)
 		c->now = t;
 }
 
+/* ---- telling which traces are not complete ---- */
+
+static void settle_expected(struct cause *c, struct expectation *e)
+{
+	if (e->told && c->out.settle)
+		c->out.settle(c->out.arg, e->trace_id, e->root);
+	e->told = false;
+}
+
+static void expect(struct cause *c, struct node *n, const uint8_t trace_id[16], bool root)
+{
+	struct expectation *e = &n->expected;
+
+	if (!c->out.expect || (e->told && !memcmp(e->trace_id, trace_id, sizeof(e->trace_id))))
+		return;
+	settle_expected(c, e);
+	e->told = true;
+	e->root = root;
+	memcpy(e->trace_id, trace_id, sizeof(e->trace_id));
+	c->out.expect(c->out.arg, trace_id, root);
+}
+
 /* ---- placing ---- */
+
+static void bequeath(struct cause *c, struct node *n, const struct placement *p)
+{
+	list_for_each_safe(at, &n->line.down) {
+		struct node *child = list_entry(at, struct node, line.sibling);
+
+		expect(c, child, p->trace_id, false);
+		node_bequeath(p, child, &c->ready);
+	}
+}
 
 static void place(struct cause *c, struct node *n)
 {
+	struct expectation expected = n->expected;
 	struct exchange *x = n->x;
 	struct placement p;
 
-	node_resolve(n, c->config.rng, &p, &c->ready);
+	node_resolve(n, c->config.rng, &p);
+	bequeath(c, n, &p);
 	peer_forget(&c->peers, n);
 	list_del(&n->hold.waiting);
 	c->n_waiting--;
 	x->node = NULL;
 	c->out.placed(c->out.arg, x, &p);
+	settle_expected(c, &expected);
 }
 
 static void settle(struct cause *c)
@@ -104,7 +139,7 @@ static void place_alone(struct cause *c, struct exchange *x)
 	node_init(&n, x);
 	if (c->config.links & LINK_HEADER)
 		context_parse(&x->call.req->carrier, &x->arena, &n.ctx);
-	node_resolve(&n, c->config.rng, &p, &c->ready);
+	node_resolve(&n, c->config.rng, &p);
 	c->out.placed(c->out.arg, x, &p);
 }
 
@@ -138,6 +173,8 @@ void cause_begin(struct cause *c, struct exchange *x)
 		owner_adopt(&c->owners, n, c->config.links & LINK_THREAD);
 	if (c->config.links & LINK_CONNECTION)
 		peer_begin(&c->peers, n);
+	if (n->ctx.valid)
+		expect(c, n, n->ctx.trace_id, !n->line.up);
 	settle(c);
 }
 
@@ -195,6 +232,7 @@ void cause_abandon(struct cause *c, struct exchange *x)
 		list_for_each_safe(at, &n->line.down)
 			node_refuse(list_entry(at, struct node, line.sibling), STAT_links_abandoned,
 				    &c->ready);
+		settle_expected(c, &n->expected);
 	}
 	exchange_free(x);
 	settle(c);

@@ -19,6 +19,7 @@
 #ifndef SPANDREL_TRACE_CAUSE_H
 #define SPANDREL_TRACE_CAUSE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/rng.h"
@@ -48,6 +49,12 @@ struct placement {
 
 struct cause_sink {
 	void (*placed)(void *arg, struct exchange *x, const struct placement *p); /* takes x */
+	/*
+	 * An exchange that is known to belong to this trace, now or once it ends: `expect`; it has been placed, was abandoned or
+	 * belongs to another one: `settle`, with the same arguments. root: nothing of this host is above it. May be NULL.
+	 */
+	void (*expect)(void *arg, const uint8_t trace_id[16], bool root);
+	void (*settle)(void *arg, const uint8_t trace_id[16], bool root);
 	void *arg;
 };
 

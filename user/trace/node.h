@@ -63,6 +63,11 @@ struct holding { /* between end and placement */
 	bool ended, in_grace;
 };
 
+struct expectation { /* that the sink was told of (cause_sink.expect) */
+	bool told, root;
+	uint8_t trace_id[16];
+};
+
 struct node {
 	struct exchange *x;
 	struct trace_context ctx; /* from its own headers */
@@ -71,6 +76,7 @@ struct node {
 	struct ownership own;
 	struct meeting meet;
 	struct holding hold;
+	struct expectation expected;
 };
 
 void node_init(struct node *n, struct exchange *x);

@@ -94,7 +94,7 @@ static void count_link(const struct placement *p)
 	stats[STAT_links_connection] += p->link == LINK_CONNECTION;
 }
 
-static void bequeath(const struct placement *p, struct node *child, struct list *ready)
+void node_bequeath(const struct placement *p, struct node *child, struct list *ready)
 {
 	struct heir *h = &child->heir;
 
@@ -112,7 +112,7 @@ static void bequeath(const struct placement *p, struct node *child, struct list 
 	node_wake(child, ready);
 }
 
-void node_resolve(struct node *n, struct rng *rng, struct placement *p, struct list *ready)
+void node_resolve(struct node *n, struct rng *rng, struct placement *p)
 {
 	*p = (struct placement){.start = find_start(n)};
 	put_random(p->span_id, rng);
@@ -122,6 +122,4 @@ void node_resolve(struct node *n, struct rng *rng, struct placement *p, struct l
 		p->origin = n->ctx.sampled == SAMPLED_UNKNOWN ? NULL : &n->ctx;
 	}
 	count_link(p);
-	list_for_each_safe(at, &n->line.down)
-		bequeath(p, list_entry(at, struct node, line.sibling), ready);
 }

@@ -5,7 +5,9 @@
 
 #include "trace/node.h"
 
-/* Fills *p, whose origin lives in the exchange's arena, counts the link, and wakes the nodes below. */
-void node_resolve(struct node *n, struct rng *rng, struct placement *p, struct list *ready);
+/* Fills *p, whose origin lives in the node, and counts the link. */
+void node_resolve(struct node *n, struct rng *rng, struct placement *p);
+/* What the placement leaves to a node below, which wakes up. */
+void node_bequeath(const struct placement *p, struct node *child, struct list *ready);
 
 #endif

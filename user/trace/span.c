@@ -55,11 +55,13 @@ static void set_times(struct span *s, const struct placement *p, int64_t clock_o
 }
 
 /* No probability is known, or the parent's was found inconsistent: no th. */
-static struct slice trace_state_of(struct exchange *x, const struct placement *p,
-				   const struct sample_verdict *v)
+void span_keep(struct span *s, const struct sample_verdict *v)
 {
-	return tracestate_with_th(p->origin ? p->origin->tracestate : SLICE_NONE,
-				  v->has_th ? v->th : SLICE_NONE, &x->arena);
+	char th[THRESHOLD_TEXT] = "";
+
+	if (v->has_th)
+		threshold_text(v->threshold, th);
+	s->trace_state = tracestate_with_th(s->trace_state, slice_str(th), &s->exchange->arena);
 }
 
 /* What every protocol shares. */
@@ -74,8 +76,7 @@ static void describe_shared(struct span *s, const struct placement *p)
 		describe_bool(&s->d, "spandrel.truncated", true);
 }
 
-struct span *span_build(struct exchange *x, const struct placement *p,
-			const struct sample_verdict *v, int64_t clock_offset,
+struct span *span_build(struct exchange *x, const struct placement *p, int64_t clock_offset,
 			const struct describe_config *config)
 {
 	struct span *s = arena_zalloc(&x->arena, sizeof(*s));
@@ -94,7 +95,8 @@ struct span *span_build(struct exchange *x, const struct placement *p,
 	memcpy(s->parent_id, p->parent_id, sizeof(s->parent_id));
 	s->flags = flags_of(p);
 	s->kind = x->call.server ? SPAN_SERVER : SPAN_CLIENT;
-	s->trace_state = trace_state_of(x, p, v);
+	s->origin = p->origin ? p->origin->sampled : SAMPLED_UNKNOWN;
+	s->trace_state = p->origin ? p->origin->tracestate : SLICE_NONE;
 	set_times(s, p, clock_offset);
 	x->call.proto->fill(&s->d, &x->call);
 	describe_shared(s, p);

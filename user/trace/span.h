@@ -19,7 +19,8 @@ struct span {
 	uint8_t parent_id[8]; /* all zero: root */
 	uint32_t flags;	      /* OTLP Span.flags: trace flags | 0x100 | 0x200 when the parent is remote */
 	uint8_t kind;	      /* enum span_kind */
-	struct slice trace_state;
+	uint8_t origin;	      /* enum sampled: what the context said that the trace came with */
+	struct slice trace_state; /* that context's; ours once the span is kept */
 	uint64_t start, end;
 	struct description d; /* name, status, attributes */
 	const struct resource *resource; /* referenced through the exchange */
@@ -30,13 +31,14 @@ struct span {
 };
 
 /*
- * Makes the span of a placed exchange, sampled already. Takes x. clock_offset: real time − boot time. NULL without memory
+ * Makes the span of a placed exchange. Takes x. clock_offset: real time − boot time. NULL without memory
  * (x is freed and counted as a drop then). Adds what is not the protocol's to say: spandrel.link, spandrel.truncated.
  */
 struct placement;
+struct span *span_build(struct exchange *x, const struct placement *p, int64_t clock_offset, const struct describe_config *config);
+/* It was kept: the tracestate says with what probability. */
 struct sample_verdict;
-struct span *span_build(struct exchange *x, const struct placement *p, const struct sample_verdict *v, int64_t clock_offset,
-			const struct describe_config *config);
+void span_keep(struct span *s, const struct sample_verdict *v);
 void span_free(struct span *s); /* with its exchange */
 
 #endif

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/sampler.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/scope.h"
+#include "base/stats.h"
+
+static void rules_free(struct rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		rule_fini(&rules[i]);
+	free(rules);
+}
+
+void sampler_free(struct sampler *s)
+{
+	if (!s)
+		return;
+	rules_free(s->rules, s->n_rules);
+	free(s);
+}
+
+static void free_sampler(struct sampler **s)
+{
+	sampler_free(*s);
+}
+
+static int refuse(char *error, size_t size, const char *what)
+{
+	snprintf(error, size, "--sample-rule %s", what);
+	return -EINVAL;
+}
+
+static int parse_rules(struct sampler *s, const struct sample_config *c, char *error, size_t size)
+{
+	char what[512] = "out of memory";
+	int r;
+
+	if (c->n_rules > SAMPLE_RULES_MAX) {
+		snprintf(error, size, "--sample-rule: expected at most %d rules", SAMPLE_RULES_MAX);
+		return -EINVAL;
+	}
+	s->rules = calloc(c->n_rules + 1, sizeof(*s->rules));
+	if (!s->rules)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->n_rules; i++) {
+		r = rule_parse(slice_str(c->rules[i]), &s->rules[i], what, sizeof(what));
+		if (r)
+			return r == -EINVAL ? refuse(error, size, what) : r;
+		s->n_rules++;
+	}
+	return 0;
+}
+
+static bool same_share(const struct rule *a, const struct rule *b)
+{
+	return threshold_of(a->ratio) == threshold_of(b->ratio) && a->rate.limited == b->rate.limited && a->rate.n == b->rate.n &&
+	       a->rate.per == b->rate.per;
+}
+
+/* The same conditions and two different shares: one of the rules cannot be meant. */
+static int check_contradictions(const struct sampler *s, char *error, size_t size)
+{
+	char what[2 * RULE_TEXT_MAX + 64];
+
+	for (size_t i = 0; i < s->n_rules; i++)
+		for (size_t j = 0; j < i; j++) {
+			const struct rule *a = &s->rules[j], *b = &s->rules[i];
+
+			if (!rule_same_match(&a->match, &b->match) || same_share(a, b))
+				continue;
+			snprintf(what, sizeof(what), "\"%s\": contradicts \"%s\": expected one rule for the same conditions",
+				 b->text, a->text);
+			return refuse(error, size, what);
+		}
+	return 0;
+}
+
+static int parse_rate(struct sampler *s, const struct sample_config *c, char *error, size_t size)
+{
+	if (!c->rate || rate_parse(slice_str(c->rate), &s->rate))
+		return 0;
+	snprintf(error, size, "--sample-rate: expected N/s or N/m, got \"%s\"", c->rate);
+	return -EINVAL;
+}
+
+int sampler_new(struct sampler **out, const struct sample_config *c, char *error, size_t size)
+{
+	_cleanup_(free_sampler) struct sampler *s = calloc(1, sizeof(*s));
+	int r;
+
+	snprintf(error, size, "out of memory");
+	if (!s)
+		return -ENOMEM;
+	s->threshold = threshold_of(c->ratio);
+	s->ignore_parent = c->ignore_parent;
+	s->keep_errors = c->keep_errors;
+	s->keep_slower_than = c->keep_slower_than;
+	r = parse_rules(s, c, error, size);
+	if (!r)
+		r = check_contradictions(s, error, size);
+	if (!r)
+		r = parse_rate(s, c, error, size);
+	if (r)
+		return r;
+	*out = TAKE_PTR(s);
+	return 0;
+}
+
+static void take_out(struct sampler *s, size_t i)
+{
+	rule_fini(&s->rules[i]);
+	s->n_rules--;
+	s->n_temporary--;
+	memmove(s->rules + i, s->rules + i + 1, (s->n_rules - i) * sizeof(*s->rules));
+}
+
+/* The temporary rules of `old` before those of `fresh`. */
+static int keep_temporary(struct sampler *fresh, const struct sampler *old)
+{
+	size_t n = old->n_temporary;
+	struct rule *rules = realloc(fresh->rules, (n + fresh->n_rules + 1) * sizeof(*rules));
+
+	if (!rules)
+		return -ENOMEM;
+	memmove(rules + n, rules, fresh->n_rules * sizeof(*rules));
+	if (n)
+		memcpy(rules, old->rules, n * sizeof(*rules));
+	fresh->rules = rules;
+	fresh->n_rules += n;
+	fresh->n_temporary = n;
+	return 0;
+}
+
+int sampler_configure(struct sampler *s, const struct sample_config *c, char *error, size_t size)
+{
+	_cleanup_(free_sampler) struct sampler *fresh = NULL;
+	int r = sampler_new(&fresh, c, error, size);
+	struct sampler old = *s;
+
+	if (!r)
+		r = keep_temporary(fresh, s);
+	if (r)
+		return r;
+	if (fresh->rate.n == old.rate.n && fresh->rate.per == old.rate.per)
+		fresh->rate.paid = old.rate.paid;
+	*s = *fresh;
+	memmove(old.rules, old.rules + old.n_temporary, (old.n_rules - old.n_temporary) * sizeof(*old.rules));
+	old.n_rules -= old.n_temporary; /* the others have moved */
+	*fresh = old;
+	return 0;
+}
+
+bool sampler_shadowed(const struct sampler *s, const char **rule, const char **by)
+{
+	for (size_t i = s->n_temporary; i < s->n_rules; i++)
+		for (size_t j = s->n_temporary; j < i; j++)
+			if (rule_covers(&s->rules[j].match, &s->rules[i].match)) {
+				*rule = s->rules[i].text;
+				*by = s->rules[j].text;
+				return true;
+			}
+	return false;
+}
+
+/* Room for one more in front of the rules. */
+static struct rule *insert_front(struct sampler *s)
+{
+	struct rule *rules = realloc(s->rules, (s->n_rules + 2) * sizeof(*rules));
+
+	if (!rules)
+		return NULL;
+	s->rules = rules;
+	memmove(rules + 1, rules, s->n_rules * sizeof(*rules));
+	s->n_rules++;
+	return rules;
+}
+
+int sampler_add(struct sampler *s, struct slice rule, uint64_t until, char *error, size_t size)
+{
+	struct rule fresh, *to;
+	int r;
+
+	if (s->n_temporary == SAMPLE_TEMPORARY_MAX) {
+		snprintf(error, size, "expected at most %d temporary rules", SAMPLE_TEMPORARY_MAX);
+		return -ENOSPC;
+	}
+	snprintf(error, size, "out of memory");
+	r = rule_parse(rule, &fresh, error, size);
+	if (r)
+		return r;
+	to = insert_front(s);
+	if (!to) {
+		rule_fini(&fresh);
+		return -ENOMEM;
+	}
+	*to = fresh;
+	to->until = until;
+	s->n_temporary++;
+	stat_inc(rules_set);
+	return 0;
+}
+
+size_t sampler_clear(struct sampler *s)
+{
+	size_t n = s->n_temporary;
+
+	while (s->n_temporary)
+		take_out(s, 0);
+	stat_add(rules_ended, n);
+	return n;
+}
+
+void sampler_expire(struct sampler *s, uint64_t now)
+{
+	for (size_t i = s->n_temporary; i-- > 0;) {
+		if (s->rules[i].until > now)
+			continue;
+		take_out(s, i);
+		stat_inc(rules_ended);
+	}
+}
+
+bool sampler_is_local(const struct sampler *s)
+{
+	return s->n_rules || s->keep_errors || s->keep_slower_than || s->rate.limited;
+}
