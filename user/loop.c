@@ -16,6 +16,7 @@
 #include "pipeline.h"
 #include "probe/probe.h"
 #include "probe/record.h"
+#include "steer.h"
 
 #define TICK_NS (100 * NS_PER_MS)
 #define BUSY_MS 2	  /* between two reads while records flow: the bound of the delay, and of wake-ups a second */
@@ -33,6 +34,7 @@ struct loop {
 	struct probe *probe;
 	struct recorder *recorder;
 	struct pipeline *pipeline;
+	struct steer steer;
 	int signals;
 	bool stop, said_tls;
 	uint64_t next_tick, next_sweep, next_clock, end;
@@ -174,6 +176,7 @@ static void turn(struct loop *l)
 	tick(l, n < READ_MAX ? now : l->newest);
 	pipeline_turn(l->pipeline, now);
 	signals_read(l);
+	steer_turn(&l->steer, now);
 	l->stop |= l->end && now >= l->end;
 	if (n >= READ_MAX || l->stop)
 		return;
@@ -267,6 +270,7 @@ int loop_live(struct config *config, int argc, char **argv, CURLM *multi)
 		return 1;
 	}
 	clock_event(&l, clock_boot());
+	steer_init(&l.steer);
 	say_ready(&l);
 	l.end = config->operate.duration ? clock_boot() + config->operate.duration : 0;
 	while (!l.stop)
@@ -275,6 +279,7 @@ int loop_live(struct config *config, int argc, char **argv, CURLM *multi)
 	while (probe_read(l.probe, feed, &l, READ_MAX) > 0)
 		;
 	drain(&l);
+	steer_fini(&l.steer);
 	close_stages(&l);
 	return report();
 }
