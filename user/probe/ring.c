@@ -7,6 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Space is given back in pieces: each time the producers' next reservation misses its cache. */
+#define RING_RETURN (16 * 1024)
+
 static int map_pages(struct ring *r, int fd)
 {
 	void *p = mmap(NULL, r->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -97,7 +100,9 @@ int ring_read(struct ring *r, void (*fn)(void *arg, const void *record, size_t s
 		}
 		len &= ~(uint32_t)BPF_RINGBUF_DISCARD_BIT;
 		at += (len + BPF_RINGBUF_HDR_SZ + 7) & ~7U;
-		__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
+		if (at - *r->consumer >= RING_RETURN)
+			__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
 	}
+	__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
 	return n;
 }
