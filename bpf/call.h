@@ -28,29 +28,38 @@ inline_always bool fd_is(struct task_struct *task, __u64 fd, struct sock *sk)
 	return file == want;
 }
 
-inline_always void op_vector(struct op *op, __u64 vec, __u64 count)
+/* Reads the elements from `from` on that the work area has room for. */
+inline_always bool iov_read(struct scratch *s, __u64 vec, __u64 count, __u64 from)
 {
-	struct iovec one;
+	__u64 n = (count - from) * sizeof(struct iovec);
+
+	s->iov_at = from;
+	return !bpf_probe_read_user(s->iov, BOUND(n, sizeof(s->iov)), (void *)(vec + from * sizeof(struct iovec)));
+}
+
+inline_always void op_vector(struct scratch *s, __u64 vec, __u64 count)
+{
+	struct op *op = &s->op;
 
 	op->where = AT_VECTOR;
 	op->addr = vec;
 	op->count = count;
-	if (bpf_probe_read_user(&one, sizeof(one), (void *)vec)) {
+	if (!count || !iov_read(s, vec, count, 0)) {
 		op_hole(op, HOLE_FAULT);
-	} else if (one.iov_len >= op->size) { /* the common case, also of long vectors */
+	} else if (s->iov[0].iov_len >= op->size) { /* the common case, also of long vectors */
 		op->where = AT_BUFFER;
-		op->addr = (__u64)one.iov_base;
+		op->addr = (__u64)s->iov[0].iov_base;
 	}
 }
 
-inline_always void op_message(struct op *op, __u64 msg)
+inline_always void op_message(struct scratch *s, __u64 msg)
 {
 	struct user_msghdr m;
 
 	if (bpf_probe_read_user(&m, sizeof(m), (void *)msg))
-		op_hole(op, HOLE_FAULT);
+		op_hole(&s->op, HOLE_FAULT);
 	else
-		op_vector(op, (__u64)m.msg_iov, m.msg_iovlen);
+		op_vector(s, (__u64)m.msg_iov, m.msg_iovlen);
 }
 
 inline_always bool nr_vector(int nr, int dir)
@@ -73,8 +82,11 @@ inline_always void op_call(struct call *c, struct task_struct *task, int dir)
 		c->hole = HOLE_NO_BUFFER;
 }
 
-inline_always void op_locate(struct op *op, const struct call *c, struct task_struct *task, struct sock *sk)
+inline_always void op_locate(struct scratch *s, struct task_struct *task, struct sock *sk)
 {
+	const struct call *c = &s->call;
+	struct op *op = &s->op;
+
 	if (c->hole) {
 		op_hole(op, c->hole);
 	} else if (!fd_is(task, c->arg[0], sk)) {
@@ -83,11 +95,11 @@ inline_always void op_locate(struct op *op, const struct call *c, struct task_st
 		op->where = AT_BUFFER;
 		op->addr = c->arg[1];
 	} else if (nr_vector(c->nr, op->dir)) {
-		op_vector(op, c->arg[1], c->arg[2]);
+		op_vector(s, c->arg[1], c->arg[2]);
 	} else if (c->nr == (op->dir == DIR_SEND ? NR_sendmsg : NR_recvmsg)) {
-		op_message(op, c->arg[1]);
+		op_message(s, c->arg[1]);
 	} else if (c->nr == (op->dir == DIR_SEND ? NR_sendmmsg : NR_recvmmsg) && op->index != MMSG_UNKNOWN) {
-		op_message(op, mmsg_at(c, op->index));
+		op_message(s, mmsg_at(c, op->index));
 	} else {
 		op_hole(op, HOLE_FOREIGN);
 	}

@@ -218,6 +218,12 @@ inline_always void conn_bases(struct conn *c, struct tcp_sock *tp, struct sock *
 		c->off[dir] = tcp_moved(tp, sk, dir) - c->base[dir];
 }
 
+/* The state of a socket, NULL if it has none. */
+inline_always struct conn *conn_find(struct sock *sk)
+{
+	return sk->sk_bpf_storage ? bpf_sk_storage_get(&conns, sk, 0, 0) : NULL;
+}
+
 /* The state of a socket, made if there is none. The allocator waits for no lock: what fails once may work at once. */
 inline_always struct conn *conn_make(struct sock *sk)
 {

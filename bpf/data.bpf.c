@@ -181,7 +181,7 @@ inline_always void conn_data(struct conn *c, struct scratch *s, struct task_stru
 			limit = v->grant_to[dir];
 	}
 	if (!op->hole)
-		op_locate(op, &s->call, task, sk);
+		op_locate(s, task, sk);
 	piece_init(&s->piece, c, op, sk);
 	if (skip)
 		piece_skip(&s->piece, skip, op->where == AT_VECTOR);
@@ -203,11 +203,12 @@ inline_always void conn_tell(struct conn *c)
 }
 
 /* The shared body: `size` bytes have moved on a selected socket. */
-inline_always void conn_moved(struct sock *sk, struct scratch *s, struct task_struct *task)
+inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s, struct task_struct *task)
 {
 	struct op *op = &s->op;
-	struct conn *c = conn_make(sk);
 
+	if (!c)
+		c = conn_make(sk);
 	if (!c)
 		return;
 	if (!c->id)
@@ -228,10 +229,8 @@ inline_always void conn_moved(struct sock *sk, struct scratch *s, struct task_st
 }
 
 /* Nothing moved: the peer has ended its direction, or a UNIX socket is dead. */
-inline_always void conn_nothing(struct sock *sk, enum kind kind, int dir, int ret, __u32 pid)
+inline_always void conn_nothing(struct conn *c, struct sock *sk, enum kind kind, int dir, int ret, __u32 pid)
 {
-	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
-
 	if (!c)
 		return;
 	if (c->flags & CF_ABORTED)
@@ -245,14 +244,9 @@ inline_always void conn_nothing(struct sock *sk, enum kind kind, int dir, int re
 }
 
 /* Moved by a process that is not traced. TCP's sequence numbers will tell; other sockets' offsets only know what is added. */
-inline_always void conn_unseen(struct sock *sk, enum kind kind, int dir, int ret)
+inline_always void conn_unseen(struct conn *c, enum kind kind, int dir, int ret)
 {
-	struct conn *c;
-
-	if (kind == KIND_TCP || ret <= 0 || !sk->sk_bpf_storage)
-		return;
-	c = bpf_sk_storage_get(&conns, sk, 0, 0);
-	if (!c || !(c->flags & CF_OPENED))
+	if (kind == KIND_TCP || ret <= 0 || !c || !(c->flags & CF_OPENED))
 		return;
 	c->off[dir & 1] += ret;
 	count(KC_HOLE_BYTES + HOLE_UNSEEN, ret);
@@ -272,12 +266,14 @@ inline_always int on_move(struct sock *sk, int ret, int flags, int dir)
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct task_struct *task;
 	struct scratch *s;
+	struct conn *c;
 
 	if (kind == KIND_NONE || !ports_match(sk, kind))
 		return 0;
-	if (!proc_selected(pid_tgid >> 32)) {
+	c = conn_find(sk);
+	if (!user_selected(c, pid_tgid >> 32)) {
 		if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-			conn_unseen(sk, kind, dir, ret);
+			conn_unseen(c, kind, dir, ret);
 		return 0;
 	}
 	s = bpf_map_lookup_elem(&scratches, &cpu);
@@ -291,12 +287,12 @@ inline_always int on_move(struct sock *sk, int ret, int flags, int dir)
 	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return 0;
 	if (ret <= 0) {
-		conn_nothing(sk, kind, dir, ret, pid_tgid >> 32);
+		conn_nothing(c, sk, kind, dir, ret, pid_tgid >> 32);
 		return 0;
 	}
 	if (kind != KIND_UNIX && (flags & MSG_TRUNC))
 		op_hole(&s->op, HOLE_TRUNC);
-	conn_moved(sk, s, task);
+	conn_moved(c, sk, s, task);
 	return 0;
 }
 

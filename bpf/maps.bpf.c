@@ -6,7 +6,8 @@ struct verdict verdicts[VERDICT_SLOTS] __attribute__((aligned(64)));
 struct wake wake __attribute__((aligned(64)));
 __u64 conn_ids __attribute__((aligned(64)));
 struct knobs knobs __attribute__((aligned(64)));
-__u32 ready;
+__u32 procs_changes __attribute__((aligned(64)));
+__u32 ready __attribute__((aligned(64)));
 __u32 keep;
 struct whoami self;
 

@@ -39,6 +39,8 @@ struct conn { /* of a socket, gone with it */
 	__u8 tcp;      /* base[] is valid: offsets come from sequence numbers */
 	__u8 last;     /* direction that moved last */
 	__u16 reserved;
+	__u32 user;    /* a selected process that moved bytes here, and ... */
+	__u32 user_at; /* ... procs_changes when that was looked up */
 };
 
 struct {
@@ -126,6 +128,8 @@ struct op { /* what every way in fills */
 	__u32 reserved2;
 };
 
+#define IOV_FEW 8 /* elements of a vector read at once */
+
 struct piece { /* what is left of an operation to hand over */
 	__u64 conn, off;
 	__u64 addr;	/* of the next byte, or of the vector */
@@ -151,6 +155,8 @@ struct scratch {
 	struct op op;
 	struct call call;
 	struct piece piece;
+	struct iovec iov[IOV_FEW]; /* elements iov_at … of the vector */
+	__u64 iov_at;
 	__u8 head[sizeof(struct ev_data)]; /* a record that is put together from several elements */
 	__u8 data[2 * PIECE_MAX];
 };
@@ -191,6 +197,7 @@ extern struct knobs knobs;
 extern struct verdict verdicts[VERDICT_SLOTS];
 extern struct wake wake;
 extern __u64 conn_ids; /* the last one given */
+extern __u32 procs_changes; /* what was looked up in procs before the last one may not hold any more */
 extern __u32 ready;	/* sockets that existed before have been marked */
 extern __u32 keep; /* enum sel_kind: a walk over all tasks leaves what is known of these */
 extern struct whoami self; /* answer of the program whoami */

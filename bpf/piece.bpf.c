@@ -41,7 +41,7 @@ inline_always void emit_hole(struct piece *p)
 	emit_submit(e);
 }
 
-/* ---- a contiguous buffer: copied straight into the ring, in a record of the smallest class that fits ---- */
+/* ---- a contiguous buffer: copied straight into the ring, in a record of the smallest class that fits: a denser ring stays in the caches ---- */
 
 #define EMIT_CLASS(bytes)                                                                          \
 	do {                                                                                       \
@@ -60,10 +60,16 @@ subprog int emit_buffer(struct scratch *s, __u64 n)
 {
 	struct piece *p = &s->piece;
 
-	if (n <= 256)
+	if (n <= 128)
+		EMIT_CLASS(128);
+	else if (n <= 256)
 		EMIT_CLASS(256);
+	else if (n <= 512)
+		EMIT_CLASS(512);
 	else if (n <= 1024)
 		EMIT_CLASS(1024);
+	else if (n <= 2048)
+		EMIT_CLASS(2048);
 	else if (n <= 4096)
 		EMIT_CLASS(4096);
 	else
@@ -100,8 +106,9 @@ static long step_element(__u32 i, struct working *w)
 
 	if (p->filled >= p->want || p->element >= p->count)
 		return 1;
-	if (bpf_probe_read_user(&v, sizeof(v), (void *)(p->addr + p->element * sizeof(v))))
+	if (p->element - s->iov_at >= IOV_FEW && !iov_read(s, p->addr, p->count, p->element))
 		goto fault;
+	v = s->iov[MASK(p->element - s->iov_at, IOV_FEW - 1)];
 	if (v.iov_len <= p->at) {
 		p->at -= v.iov_len; /* bytes to pass over may span elements */
 		p->element++;

@@ -77,7 +77,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	emit_submit(e);
 forget:
 	if (knobs.check)
-		bpf_map_delete_elem(&procs, &tgid);
+		proc_set(tgid, 0);
 	return 0;
 }
 

@@ -46,10 +46,10 @@ inline_always struct walk *walk_to(struct task_struct *task, __u32 area)
 
 inline_always void proc_set(__u32 tgid, __u32 bits)
 {
-	if (!bits)
-		bpf_map_delete_elem(&procs, &tgid);
-	else if (bpf_map_update_elem(&procs, &tgid, &bits, BPF_ANY))
+	if (bits && bpf_map_update_elem(&procs, &tgid, &bits, BPF_ANY))
 		count(KC_PROCS_FULL, 1);
+	else if (bits || !bpf_map_delete_elem(&procs, &tgid))
+		__sync_fetch_and_add(&procs_changes, 1); /* after the change: who looks it up now is right */
 }
 
 /* What is known now of `kinds`; the rest stays. Returns what the process is. */

@@ -27,4 +27,20 @@ inline_always bool proc_selected(__u32 tgid)
 	return !knobs.check || bits_selected(proc_bits(tgid));
 }
 
+/* Likewise of whoever moves bytes on a socket with state (c may be NULL): looked up again only after a change. */
+inline_always bool user_selected(struct conn *c, __u32 tgid)
+{
+	__u32 at = *(volatile __u32 *)&procs_changes;
+
+	if (c && c->user == tgid && c->user_at == at)
+		return true;
+	if (!proc_selected(tgid))
+		return false;
+	if (c) {
+		c->user_at = at;
+		c->user = tgid;
+	}
+	return true;
+}
+
 #endif

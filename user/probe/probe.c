@@ -116,6 +116,7 @@ int probe_reselect(struct probe *p, const struct select *s)
 	} else {
 		p->skel->bss->keep = same_pids(k, &p->skel->bss->knobs) ? SEL_PID : 0;
 		p->skel->bss->knobs = *k;
+		__atomic_fetch_add(&p->skel->bss->procs_changes, 1, __ATOMIC_SEQ_CST);
 	}
 	free(k);
 	return err ? err : plan_walk(p->skel->progs.each_task, NULL, NULL);
