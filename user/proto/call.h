@@ -43,6 +43,7 @@ struct call {
 	bool server;	/* the request was received here */
 	bool truncated; /* part of what the span describes was not captured */
 	uint8_t end;	/* enum call_end */
+	uint64_t took;	/* ns from the first to the last byte, known when the call is described; 0: not yet */
 };
 
 #endif

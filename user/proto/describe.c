@@ -104,6 +104,27 @@ void describe_bool(struct description *d, const char *key, bool value)
 		a->b = value;
 }
 
+bool describe_wants(const struct description *d, uint8_t semconv)
+{
+	return (d->config->semconv ? d->config->semconv : SEMCONV_STABLE) & semconv;
+}
+
+void describe_str_as(struct description *d, const char *stable, const char *legacy, struct slice value)
+{
+	if (stable && describe_wants(d, SEMCONV_STABLE))
+		describe_str(d, stable, value);
+	if (legacy && describe_wants(d, SEMCONV_LEGACY))
+		describe_str(d, legacy, value);
+}
+
+void describe_int_as(struct description *d, const char *stable, const char *legacy, int64_t value)
+{
+	if (stable && describe_wants(d, SEMCONV_STABLE))
+		describe_int(d, stable, value);
+	if (legacy && describe_wants(d, SEMCONV_LEGACY))
+		describe_int(d, legacy, value);
+}
+
 void describe_strs(struct description *d, struct slice key, const struct slice *values, size_t n)
 {
 	struct attr *a = add(d, key, ATTR_STRINGS);
@@ -129,6 +150,24 @@ void describe_error(struct description *d, struct slice type)
 {
 	d->status = STATUS_ERROR;
 	describe_str(d, "error.type", type);
+}
+
+struct slice describe_join(struct description *d, const struct slice *parts, size_t n)
+{
+	size_t total = 0, at = 0;
+	char *p;
+
+	for (size_t i = 0; i < n; i++)
+		total += parts[i].n;
+	p = arena_alloc(d->arena, total + 1);
+	if (!p)
+		return SLICE_NONE;
+	for (size_t i = 0; i < n; i++) {
+		if (parts[i].n)
+			memcpy(p + at, parts[i].p, parts[i].n);
+		at += parts[i].n;
+	}
+	return slice_of(p, total);
 }
 
 /* Dotted decimal; inet_ntop would go through printf, several times a span. */

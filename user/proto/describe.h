@@ -7,6 +7,8 @@
 #ifndef SPANDREL_PROTO_DESCRIBE_H
 #define SPANDREL_PROTO_DESCRIBE_H
 
+#include <stdbool.h>
+
 #include "base/arena.h"
 #include "base/attr.h"
 
@@ -14,7 +16,10 @@ enum span_status { STATUS_UNSET = 0, STATUS_OK = 1, STATUS_ERROR = 2 };
 
 #define DESCRIPTION_ATTRS 48 /* more are dropped and counted in dropped_attrs */
 
+enum { SEMCONV_STABLE = 1, SEMCONV_LEGACY = 2 }; /* which names attributes get: bits */
+
 struct describe_config {
+	uint8_t semconv; /* 0: stable */
 	size_t max_value;		/* --max-attribute-length, in bytes, cut at a UTF-8 border; 0: no limit */
 	const struct slice *keep_query; /* globs of query keys whose values may be shown */
 	size_t n_keep_query;
@@ -36,10 +41,17 @@ void describe_name(struct description *d, struct slice name);
 void describe_str(struct description *d, const char *key, struct slice value);
 void describe_int(struct description *d, const char *key, int64_t value);
 void describe_bool(struct description *d, const char *key, bool value);
+/* Under the names that the configuration asks for; both are static, NULL: there is none. */
+void describe_str_as(struct description *d, const char *stable, const char *legacy, struct slice value);
+void describe_int_as(struct description *d, const char *stable, const char *legacy, int64_t value);
+/* Does it ask for these names? */
+bool describe_wants(const struct description *d, uint8_t semconv);
 /* key and values live as long as the arena */
 void describe_strs(struct description *d, struct slice key, const struct slice *values, size_t n);
 /* status ERROR and error.type */
 void describe_error(struct description *d, struct slice type);
+/* The parts in one piece, in the arena; empty without memory. */
+struct slice describe_join(struct description *d, const struct slice *parts, size_t n);
 /* Text of an address (RFC 5952; IPv4 dotted when mapped), in the arena. */
 struct slice describe_addr(struct description *d, const uint8_t addr[16]);
 /* The query with every value REDACTED whose key no --keep-query glob names. Borrows when nothing changes. */

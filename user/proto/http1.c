@@ -5,6 +5,7 @@
 #include "base/scope.h"
 #include "base/stats.h"
 #include "proto/http1_session.h"
+#include "proto/http_fill.h"
 
 static int session_init(void *session, const struct proto_config *config)
 {
@@ -331,5 +332,5 @@ const struct proto_ops http1_ops = {
 	.finish = session_finish,
 	.resync = http1_resync,
 	.keep = http1_keep,
-	.fill = http1_fill,
+	.fill = http_fill,
 };

@@ -135,7 +135,7 @@ bool http1_queue_forget_before(struct http1_queue *q, uint64_t key); /* false: i
 /* Offset of the next message start in `in`; type 0: either, and *found says which. -1: none. */
 ptrdiff_t http1_find(struct slice in, uint8_t type, uint8_t *found);
 
-/* ---- kept heads and what they say: http1_keep.c, http1_fill.c, http1_url.c ---- */
+/* ---- kept heads and what they say: http1_keep.c, http1_url.c ---- */
 
 struct http1_captured {
 	uint16_t index; /* in the capture list: lines of one name share it */
@@ -156,7 +156,6 @@ struct http1_message {
 struct message *http1_keep(const struct message *msg, struct arena *arena);
 /* The same into a zeroed one that is part of another. False without memory. */
 bool http1_keep_into(struct http1_message *m, const struct http1_head *head, struct arena *arena);
-void http1_fill(struct description *d, const struct call *call);
 
 struct http1_authority {
 	struct slice host; /* without brackets */

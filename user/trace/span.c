@@ -98,6 +98,7 @@ struct span *span_build(struct exchange *x, const struct placement *p, int64_t c
 	s->origin = p->origin ? p->origin->sampled : SAMPLED_UNKNOWN;
 	s->trace_state = p->origin ? p->origin->tracestate : SLICE_NONE;
 	set_times(s, p, clock_offset);
+	x->call.took = s->end - s->start;
 	x->call.proto->fill(&s->d, &x->call);
 	describe_shared(s, p);
 	return s;
