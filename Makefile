@@ -48,7 +48,7 @@ $(BUILD)/spandrel: $(O)/user/main.o $(BUILD)/libspandrel.a
 	$(call msg,LINK,$@)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libspandrel.a: $(LIB_OBJ) $(PROTO_OBJ)
-	$(call msg,AR,$@)rm -f $@ && ar rcs $@ $^
+	$(call msg,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
 $(O)/%.o: %.c
 	$(call msg,CC,$<)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
@@ -91,6 +91,8 @@ help:
 	@echo 'make check    no root, no BPF, seconds: unit, property, corpus, replay, layers, README (CORPORA=DIR)'
 	@echo 'make unit     the unit tests alone (T=name: one of them)'
 	@echo 'make live     the live tests alone (root; T=name: those whose name begins so)'
+	@echo 'make test-vm  stock kernels in QEMU, each way into them (root; KERNELS=…, WAYS=…)'
+	@echo 'make budget   what the programs and maps cost the kernel, against the committed table (root)'
 	@echo 'make fuzz     fuzz the parsers for a while'
 	@echo 'make bench    what tracing costs (root)'
 	@echo 'make readme   the tables of README.md anew from the program'

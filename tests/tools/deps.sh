@@ -7,7 +7,7 @@ set -eu
 build="gcc libc6-dev make pkg-config clang libbpf-dev libelf-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libcurl4-openssl-dev"
 tests="python3 nginx-light gunicorn wrk nghttp2-client curl socat jq procps iproute2 openssl xz-utils ca-certificates"
 # kernels in guests: tests/vm
-tests="$tests qemu-system-x86 qemu-system-arm busybox-static kmod zstd debian-archive-keyring"
+tests="$tests qemu-system-x86 qemu-system-arm busybox-static kmod zstd debian-archive-keyring lld llvm"
 here=$(dirname "$0")
 
 if ! command -v apt-get >/dev/null; then

@@ -101,17 +101,17 @@ def share(path, tag, readonly):
             + (",readonly=on" if readonly else "")]
 
 
-def boot(kernel, command, out, arch="amd64", root="/", busybox="/bin/busybox", limit=600, append="", modules=()):
+def boot(kernel, command, out, root="/", limit=600, append="", modules=()):
     """Runs the shell command `command` in the guest; what it writes to /out is in the directory `out` here. Status: the
     command's, or None when it did not end (no boot, no root, the limit)."""
     status = os.path.join(out, "status")
     with tempfile.TemporaryDirectory(prefix="spandrel-vm.") as d:
         with open(os.path.join(d, "initramfs"), "wb") as f:
-            f.write(initramfs(kernel, busybox, [*NEEDED, *modules]))
+            f.write(initramfs(kernel, os.path.join(root, "bin/busybox"), [*NEEDED, *modules]))
         with open(os.path.join(out, "command"), "w") as f:
             f.write(command + "\n")
-        line = f"console={CONSOLES[arch]} quiet panic=-1 mitigations=off random.trust_cpu=on {append}"
-        argv = ["nice", "-n", "5", *MACHINES[arch], "-smp", "2", "-m", "2560", "-nographic", "-no-reboot", "-nic", "none",
+        line = f"console={CONSOLES[kernel.arch]} quiet panic=-1 mitigations=off random.trust_cpu=on {append}"
+        argv = ["nice", "-n", "5", *MACHINES[kernel.arch], "-smp", "2", "-m", "2560", "-nographic", "-no-reboot", "-nic", "none",
                 "-kernel", kernel.image, "-initrd", os.path.join(d, "initramfs"), "-append", line,
                 *share(root, "root", True), *share(out, "out", False)]
         start = time.monotonic()

@@ -198,8 +198,15 @@ def one_way(way):
     return result, spans
 
 
+def kernel_name():
+    """Debian names packages by what stays compatible; the version stands elsewhere."""
+    debian = re.search(r"Debian ([0-9.]+)", os.uname().version)
+    machine = os.uname().machine
+    return (debian[1] if debian else os.uname().release) + ("" if machine == "x86_64" else f" {machine.replace('aarch64', 'arm64')}")
+
+
 def main():
-    results, spans = {}, {}
+    results, spans = {"kernel": kernel_name()}, {}
     for way in WAYS:
         results[way], spans[way] = one_way(way)
         print(f"{way}: {results[way]}", flush=True)

@@ -7,20 +7,17 @@ import subprocess
 
 import packages
 
-SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "newest": "sid"}
+KERNELS = {"5.10": ("bullseye", "amd64"), "6.1": ("bookworm", "amd64"), "6.12": ("trixie", "amd64"), "newest": ("sid", "amd64"),
+           "arm64": ("trixie", "arm64")}
 MODULES = ["fs/9p", "fs/overlayfs", "fs/netfs", "fs/fscache", "net/9p", "net/tls", "drivers/virtio"]
 
 
 class Kernel:
     def __init__(self, name, path):
-        self.name, self.path = name, path
+        self.name, self.path, self.arch = name, path, KERNELS[name][1]
         self.version = os.path.basename(glob.glob(path + "/lib/modules/*")[0])
         self.image = os.path.join(path, "vmlinuz")
         self.modules = os.path.join(path, "lib/modules", self.version)
-
-    @property
-    def short(self):
-        return self.version.split("-")[0].split("+")[0]
 
 
 def fill(suite, d):
@@ -41,11 +38,12 @@ def fill(suite, d):
     subprocess.run(["depmod", "-b", d, version], check=True, stderr=subprocess.DEVNULL)
 
 
-def get(name, arch="amd64"):
-    path = os.path.join(packages.CACHE, "kernels", f"{SUITES[name]}-{arch}")
+def get(name):
+    suite, arch = KERNELS[name]
+    path = os.path.join(packages.CACHE, "kernels", f"{suite}-{arch}")
     if os.environ.get("VM_REFRESH"):
         shutil.rmtree(path, ignore_errors=True)
     with packages.made_once(path) as d:
         if d:
-            fill(packages.Suite(SUITES[name], arch), d)
+            fill(packages.Suite(suite, arch), d)
     return Kernel(name, path)
