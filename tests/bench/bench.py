@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tracing costs. Interleaved rounds, ratios with minimum, median and maximum; a Markdown table at the end.
-bench.py [--rounds N] [--seconds S] [throughput] [replay] [start]; all when none is named. Never fails on timing."""
+bench.py [--rounds N] [--seconds S] [throughput] [replay] [hits] [start]; all when none is named. Never fails on timing."""
 import argparse
 import os
 import platform
@@ -13,6 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../live"))
 sys.dont_write_bytecode = True
 
+import hits  # noqa: E402
 import parts  # noqa: E402
 import wire  # noqa: E402
 from spandrel import BIN, Counters, Tracer, read_counters  # noqa: E402
@@ -181,6 +182,13 @@ def first_span(rounds):
     return [("start to first span, ms (min / median / max)", " / ".join(f"{x:.0f}" for x in (min(times), statistics.median(times), max(times))), "≤ 500")]
 
 
+def run_times(seconds):
+    ng = parts.nginx(files={"page": b"x" * 1000}, access="off", name="nginx-hits")
+    rows = hits.hits(ng, lambda: wrk(ng.url + "/page", seconds))
+    parts.stop(ng.proc)
+    return rows
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--rounds", type=int, default=5)
@@ -197,6 +205,8 @@ def main():
             rows += throughput(a.rounds, a.seconds)
         if not a.what or "replay" in a.what:
             rows += replay(a.rounds, a.seconds)
+        if not a.what or "hits" in a.what:
+            rows += run_times(a.seconds)
         if not a.what or "start" in a.what:
             rows += first_span(a.rounds)
     except parts.Skip as e:
