@@ -61,6 +61,8 @@ struct config_export {
 };
 
 struct config_limits {
+	char *spool_dir;
+	uint64_t spool_size;
 	uint64_t queue_size, max_connections, ring_size, memory_limit;
 };
 

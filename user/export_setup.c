@@ -79,6 +79,8 @@ static void fill(struct export_setup *s, const struct config *config)
 
 	e->queue_size = (uint32_t)config->limits.queue_size;
 	e->batch_size = (uint32_t)MIN(c->batch_size, config->limits.queue_size);
+	e->spool_dir = config->limits.spool_dir;
+	e->spool_size = config->limits.spool_size;
 	e->batch_age = c->batch_age;
 	e->console = c->console || (!c->file && !s->n_urls && !s->zipkin);
 	e->file = c->file;

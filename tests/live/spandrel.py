@@ -162,8 +162,8 @@ def check_tree(spans):
 
 def check_identity(counters, n=None):
     c = counters
-    got = c["spans_exported"] + c["spans_sampled_out"] + c.sum("requests_dropped")
-    assert c["requests_seen"] == got, f"requests_seen is not the sum of what became of them ({got}): {dict(c)}"
+    got = c["spans_exported"] + c["spans_sampled_out"] + c["spans_in_spool"] + c.sum("requests_dropped")
+    assert c["requests_seen"] + c["spans_recovered"] == got, f"requests_seen is not the sum of what became of them ({got}): {dict(c)}"
     assert n is None or n == c["spans_exported"], f"{n} spans in the file, spans_exported {c['spans_exported']}"
 
 

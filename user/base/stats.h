@@ -2,7 +2,8 @@
 /*
  * Every counter of the product, one row each: C name, exported name, label, help. A row is added here and
  * nowhere else; the exit report, --help's documentation check and (later) /metrics come from this table.
- * Identity: requests_seen = spans_exported + spans_sampled_out + sum of requests_dropped, once all is flushed.
+ * Identity: requests_seen + spans_recovered = spans_exported + spans_sampled_out + spans_in_spool + sum of requests_dropped,
+ * once all is flushed; before that, what is still in memory is missing on the right.
  * Counters are process-wide and monotonic; incremented by the one thread without locks.
  */
 #ifndef SPANDREL_BASE_STATS_H
@@ -56,6 +57,8 @@
 	X(drop_unsent, "requests_dropped", "reason=\"export_failed\"", "spans not delivered before the retry limit or the exit") \
 	X(drop_file, "requests_dropped", "reason=\"file_write\"", "spans that could not be written to --file or the console") \
 	X(drop_encode, "requests_dropped", "reason=\"encode\"", "spans that alone pass the size of a request, or no memory to encode") \
+	X(drop_spool_full, "requests_dropped", "reason=\"spool_full\"", "spans that were the oldest in the spool at --spool-size") \
+	X(drop_spool_damaged, "requests_dropped", "reason=\"spool_damaged\"", "spans in parts of the spool that can no longer be read") \
 	X(requests_timed_out, "requests_timed_out", "", "requests ended by --request-timeout")                 \
 	X(spans_sampled_out, "spans_sampled_out", "", "spans not kept by sampling")                            \
 	X(kept_parent, "spans_kept", "by=\"parent\"", "spans kept as the context of their request says")          \
@@ -74,6 +77,12 @@
 	X(rules_ended, "sample_rules", "event=\"ended\"", "temporary rules that expired or were taken back")    \
 	X(rules_refused, "sample_rules", "event=\"refused\"", "messages on the control socket that were refused") \
 	X(spans_exported, "spans_exported", "", "spans that an exporter has acknowledged or written")          \
+	X(spans_recovered, "spans_recovered", "", "spans that an earlier run left in the spool")               \
+	X(spans_spooled, "spans_spooled", "", "spans written to the spool whose fate was open")                \
+	X(spans_in_spool, "spans_in_spool", "", "spans in the spool now whose fate is open: not a sum, it falls as they are sent") \
+	X(spool_failed, "spool_writes_failed", "", "batches that the disk did not take; they stayed in memory") \
+	X(spool_damaged, "spool_places_damaged", "", "places in the spool that were cut or changed")            \
+	X(spool_ignored, "spool_files_ignored", "", "files in --spool-dir with a name of ours that are none of ours") \
 	X(links_header, "links", "by=\"header\"", "parents found in a request's headers")                        \
 	X(links_thread, "links", "by=\"thread\"", "parents found by the thread that made the call")              \
 	X(links_connection, "links", "by=\"connection\"", "parents found at the other end of the connection")    \

@@ -7,6 +7,7 @@
 
 #include "base/scope.h"
 #include "base/stats.h"
+#include "export/outlet.h"
 #include "export/post.h"
 
 /* A new exporter: one file and one row. */
@@ -14,120 +15,19 @@ static const struct exporter_ops *const rows[] = { &exporter_console, &exporter_
 
 #define N_ROWS ARRAY_SIZE(rows)
 
-struct outlet {
-	const struct exporter_ops *ops;
-	struct exporter *x;
-	const struct export *e;
-	struct export_batch *open;
-	uint64_t opened; /* when the first span of the open batch came */
-	uint32_t held;	 /* spans of the open batch and of batches sent, not done */
-};
-
 struct export {
-	uint32_t queue_size, batch_size;
-	uint64_t batch_age;
 	CURLM *multi;
+	struct spool_dir *spools;
 	uint32_t n;
 	struct outlet outlets[];
 };
-
-/* One holder less. The last one decides what became of the span. */
-static void unref(struct span *s)
-{
-	if (--s->refs)
-		return;
-	if (!s->acked)
-		stats[s->drop < 0 ? STAT_drop_unsent : s->drop]++;
-	span_free(s);
-}
-
-/* A holder is done with the span. */
-static void release(const struct outlet *o, struct span *s, int drop)
-{
-	if (drop < 0 && !s->acked) {
-		s->acked = true;
-		stat_inc(spans_exported);
-	} else if (drop >= 0) {
-		stats[o->ops->undelivered]++;
-		s->drop = s->drop < 0 ? drop : s->drop;
-	}
-	unref(s);
-}
-
-void export_done(struct outlet *o, struct span **spans, uint32_t n, int drop)
-{
-	o->held -= n;
-	for (uint32_t i = 0; i < n; i++)
-		release(o, spans[i], drop);
-}
-
-void export_batch_done(struct outlet *o, struct export_batch *b, int drop)
-{
-	export_done(o, b->spans, b->n, drop);
-	free(b);
-}
-
-static struct export_batch *batch_new(uint32_t cap)
-{
-	struct export_batch *b = malloc(sizeof(*b) + cap * sizeof(*b->spans));
-
-	if (!b)
-		return NULL;
-	*b = (struct export_batch){ .cap = cap };
-	list_init(&b->link);
-	return b;
-}
-
-struct export_batch *export_batch_split(struct export_batch *b)
-{
-	uint32_t n = b->n / 2;
-	struct export_batch *rest = batch_new(n);
-
-	if (!rest)
-		return NULL;
-	rest->since = b->since;
-	rest->n = n;
-	b->n -= n;
-	memcpy(rest->spans, b->spans + b->n, n * sizeof(*b->spans));
-	return rest;
-}
-
-static void outlet_send(struct outlet *o, uint64_t now)
-{
-	struct export_batch *b = TAKE_PTR(o->open);
-
-	if (!b)
-		return;
-	b->since = now;
-	o->ops->send(o->x, b, now);
-}
-
-static void outlet_add(struct outlet *o, struct span *s, uint64_t now)
-{
-	const struct export *e = o->e;
-
-	if (o->held >= e->queue_size) {
-		release(o, s, STAT_drop_queue);
-		return;
-	}
-	if (!o->open) {
-		o->open = batch_new(e->batch_size);
-		o->opened = now;
-	}
-	if (!o->open) {
-		release(o, s, STAT_drop_memory);
-		return;
-	}
-	o->held++;
-	o->open->spans[o->open->n++] = s;
-	if (o->open->n == o->open->cap)
-		outlet_send(o, now);
-}
 
 void export_push(struct export *e, struct span *s, uint64_t now)
 {
 	s->acked = false;
 	s->drop = -1;
+	s->spooled = false;
+	s->parcel = NULL;
 	s->refs = 1; /* ours keeps it while it is handed around */
 	for (uint32_t i = 0; i < e->n; i++) {
 		struct outlet *o = &e->outlets[i];
@@ -137,40 +37,27 @@ void export_push(struct export *e, struct span *s, uint64_t now)
 		s->refs++;
 		outlet_add(o, s, now);
 	}
-	unref(s);
+	outlet_unref(s);
 }
 
 void export_tick(struct export *e, uint64_t now)
 {
-	for (uint32_t i = 0; i < e->n; i++) {
-		struct outlet *o = &e->outlets[i];
-
-		if (o->open && (o->ops->eager || (now > o->opened && now - o->opened >= e->batch_age)))
-			outlet_send(o, now);
-	}
+	for (uint32_t i = 0; i < e->n; i++)
+		outlet_tick(&e->outlets[i], now);
 }
 
 void export_turn(struct export *e, uint64_t now)
 {
 	if (e->multi)
 		posts_reap(e->multi, now);
-	for (uint32_t i = 0; i < e->n; i++) {
-		struct outlet *o = &e->outlets[i];
-
-		if (o->ops->tick)
-			o->ops->tick(o->x, now);
-	}
+	for (uint32_t i = 0; i < e->n; i++)
+		outlet_turn(&e->outlets[i], now);
 }
 
 void export_flush(struct export *e, uint64_t now)
 {
-	for (uint32_t i = 0; i < e->n; i++) {
-		struct outlet *o = &e->outlets[i];
-
-		outlet_send(o, now);
-		if (o->ops->flush)
-			o->ops->flush(o->x, now);
-	}
+	for (uint32_t i = 0; i < e->n; i++)
+		outlet_flush(&e->outlets[i], now);
 }
 
 bool export_idle(const struct export *e)
@@ -184,7 +71,7 @@ bool export_idle(const struct export *e)
 bool export_crowded(const struct export *e)
 {
 	for (uint32_t i = 0; i < e->n; i++)
-		if (e->outlets[i].held > e->queue_size / 2)
+		if (outlet_crowded(&e->outlets[i]))
 			return true;
 	return false;
 }
@@ -193,13 +80,9 @@ void export_free(struct export *e)
 {
 	if (!e)
 		return;
-	for (uint32_t i = 0; i < e->n; i++) {
-		struct outlet *o = &e->outlets[i];
-
-		if (o->open)
-			export_batch_done(o, TAKE_PTR(o->open), STAT_drop_unsent);
-		o->ops->close(o->x);
-	}
+	for (uint32_t i = 0; i < e->n; i++)
+		outlet_close(&e->outlets[i]);
+	spool_dir_close(e->spools);
 	free(e);
 }
 
@@ -208,13 +91,69 @@ static void free_export(struct export **e)
 	export_free(*e);
 }
 
+static const char *target_of(const struct outlet *o)
+{
+	return o->ops->target ? o->ops->target(o->x) : NULL;
+}
+
+/* Two outlets to one place have two spools. */
+static int twins_before(const struct export *e, uint32_t i)
+{
+	int n = 0;
+
+	for (uint32_t k = 0; k < i; k++)
+		n += e->outlets[k].ops == e->outlets[i].ops && !strcmp(target_of(&e->outlets[k]), target_of(&e->outlets[i]));
+	return n;
+}
+
+static int open_spool(struct export *e, uint32_t i, uint64_t size, const char *version)
+{
+	struct outlet *o = &e->outlets[i];
+	char target[512];
+	int twins;
+
+	if (!target_of(o))
+		return 0;
+	twins = twins_before(e, i);
+	snprintf(target, sizeof(target), twins ? "%s %s#%d" : "%s %s", o->ops->name, target_of(o), twins + 1);
+	if (o->limits.queue > 1)
+		o->limits.batch = MIN(o->limits.batch, o->limits.queue / 2);
+	return backlog_new(&o->backlog,
+			   &(struct spool_config){ .dir = e->spools, .target = target, .size = size,
+						   .undelivered = o->ops->undelivered },
+			   version);
+}
+
+/* The size is for all of them together. */
+static int open_spools(struct export *e, const struct export_config *c)
+{
+	uint32_t n = 0;
+	int r;
+
+	for (uint32_t i = 0; i < e->n; i++)
+		n += target_of(&e->outlets[i]) != NULL;
+	if (!c->spool_dir || !n)
+		return 0;
+	r = spool_dir_open(&e->spools, c->spool_dir);
+	for (uint32_t i = 0; i < e->n && !r; i++)
+		r = open_spool(e, i, c->spool_size / n, c->version);
+	return r;
+}
+
+static struct outlet_limits limits_of(const struct export_config *c)
+{
+	uint32_t queue = MAX(c->queue_size, 1u), batch = MIN(c->batch_size, queue);
+
+	return (struct outlet_limits){ .queue = queue, .batch = MAX(batch, 1u), .age = c->batch_age };
+}
+
 static int open_outlets(struct export *e, const struct exporter_ops *ops, const struct export_config *c)
 {
 	for (uint32_t i = 0; i < ops->count(c); i++) {
 		struct outlet *o = &e->outlets[e->n];
 		int r;
 
-		*o = (struct outlet){ .ops = ops, .e = e };
+		*o = (struct outlet){ .ops = ops, .limits = limits_of(c) };
 		r = ops->open(&o->x, o, c, &(struct export_place){ e->multi, i });
 		if (r)
 			return r;
@@ -234,13 +173,11 @@ int export_new(struct export **out, const struct export_config *c, CURLM *multi)
 	e = calloc(1, sizeof(*e) + n * sizeof(e->outlets[0]));
 	if (!e)
 		return -ENOMEM;
-	e->queue_size = MAX(c->queue_size, 1u);
-	e->batch_size = MIN(c->batch_size, e->queue_size);
-	e->batch_size = MAX(e->batch_size, 1u);
-	e->batch_age = c->batch_age;
 	e->multi = multi;
 	for (size_t i = 0; i < N_ROWS && !r; i++)
 		r = open_outlets(e, rows[i], c);
+	if (!r)
+		r = open_spools(e, c);
 	if (r)
 		return r;
 	*out = TAKE_PTR(e);

@@ -2,7 +2,7 @@
 /*
  * Spans to somewhere. Each exporter is a row (open, send, tick, flush, close); several work side by side on the same spans,
  * which are reference counted. A span's fate: exported once any exporter has delivered it, else dropped for the first
- * reason. A failing exporter never stops the others: each has its own queue. Nothing here blocks, except writes to a
+ * reason; while it is on disk (--spool-dir) for one of them, that one decides. A failing exporter never stops the others: each has its own queue. Nothing here blocks, except writes to a
  * regular file. `now` is any clock that does not go back, the same in all calls, in ns.
  */
 #ifndef SPANDREL_EXPORT_EXPORT_H
@@ -36,6 +36,8 @@ struct export_config {
 	bool console;
 	const char *file;    /* path, "-" for standard output, NULL */
 	struct export_http otlp, zipkin;
+	const char *spool_dir; /* NULL: none */
+	uint64_t spool_size;   /* bytes, of all exporters together */
 	const char *version;
 };
 
@@ -50,9 +52,9 @@ void export_tick(struct export *e, uint64_t now);
 /* Once a turn of the loop, after curl_multi_perform(): retries, completed transfers. */
 void export_turn(struct export *e, uint64_t now);
 void export_flush(struct export *e, uint64_t now); /* no more spans come: send what is open, do not wait for a back-off */
-bool export_idle(const struct export *e);	   /* everything delivered or dropped */
+bool export_idle(const struct export *e);	   /* everything delivered, dropped or on disk */
 bool export_crowded(const struct export *e);	   /* a queue is more than half full: who can wait, should */
-void export_free(struct export *e);		   /* what is left is drop_unsent; NULL is fine */
+void export_free(struct export *e);		   /* what is left goes to the spool, or is drop_unsent; NULL is fine */
 
 /* ---- for exporters ---------------------------------------------------------------------------- */
 
@@ -85,14 +87,22 @@ struct exporter_ops {
 	void (*tick)(struct exporter *x, uint64_t now);				 /* may be NULL */
 	void (*flush)(struct exporter *x, uint64_t now);			 /* the end is near; may be NULL */
 	void (*close)(struct exporter *x);		/* gives back what is left as drop_unsent */
+	/* Where it sends, without secrets and the same in each run: what is on disk for it is found by that. NULL, or giving
+	 * NULL: it has no spool. Spans that come from there have no exchange. */
+	const char *(*target)(const struct exporter *x);
 };
 
 extern const struct exporter_ops exporter_console, exporter_file, exporter_otlp, exporter_zipkin;
 
-/* These spans were delivered (drop < 0) or dropped as counter `drop` (enum stat_id). Releases the references. */
+/*
+ * These spans were delivered (drop < 0) or dropped as counter `drop` (enum stat_id; drop_unsent: given up for want of time,
+ * with a spool they come again). Releases the references; the array's order may change.
+ */
 void export_done(struct outlet *o, struct span **spans, uint32_t n, int drop);
 /* The same for a whole batch, which it frees. */
 void export_batch_done(struct outlet *o, struct export_batch *b, int drop);
+/* An empty batch for so many spans; NULL without memory. */
+struct export_batch *export_batch_new(uint32_t cap);
 /* Takes the second half of a batch (n ≥ 2) off into a new one; NULL without memory. */
 struct export_batch *export_batch_split(struct export_batch *b);
 

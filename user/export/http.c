@@ -368,6 +368,11 @@ static int http_open(struct exporter **out, struct outlet *o, const char *option
 	return r;
 }
 
+static const char *http_target(const struct exporter *x)
+{
+	return x->opt.name;
+}
+
 static bool http_takes(const struct exporter *x, const struct span *s)
 {
 	return !x->ring || ring_owner(x->ring, s->trace_id) == x->index;
@@ -403,6 +408,7 @@ const struct exporter_ops exporter_otlp = {
 	.tick = http_tick,
 	.flush = http_flush,
 	.close = http_close,
+	.target = http_target,
 };
 
 const struct exporter_ops exporter_zipkin = {
@@ -414,4 +420,5 @@ const struct exporter_ops exporter_zipkin = {
 	.tick = http_tick,
 	.flush = http_flush,
 	.close = http_close,
+	.target = http_target,
 };

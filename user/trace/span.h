@@ -28,6 +28,8 @@ struct span {
 	uint32_t refs; /* exporters that still hold it */
 	bool acked;    /* one of them delivered it */
 	int drop;      /* enum stat_id: first reason one of them gave up, -1 */
+	bool spooled;  /* on disk for one of them, which decides what becomes of it */
+	struct parcel *parcel; /* it came from there (export/backlog.h) and has no exchange; NULL */
 };
 
 /*
