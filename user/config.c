@@ -248,6 +248,7 @@ void config_fini(struct config *c)
 void config_help(void)
 {
 	printf("Usage: spandrel SELECTOR... [OPTION...]\n"
+	       "       spandrel set sample-rule RULE [for DURATION]   changes a running one\n"
 	       "Traces HTTP requests of running programs and exports OpenTelemetry spans.\n"
 	       "Each option NAME is also SPANDREL_NAME in the environment and \"name value\" in --config.\n");
 	for (size_t i = 0; i < n_options; i++) {

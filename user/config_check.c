@@ -120,6 +120,8 @@ int config_check_lists(const struct config *c, char *error, size_t size)
 		r = check_names("correlation-header", &c->trace.correlation_header, error, size);
 	if (!r)
 		r = check_urls(&c->export, error, size);
+	if (!r && c->operate.control && strlen(c->operate.control) > 107)
+		r = refuse(error, size, "control", "a path of at most 107 bytes", slice_str(c->operate.control));
 	return r ? r : check_sample(c, error, size);
 }
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/stats.h"
+#include "control.h"
 #include "pipeline.h"
 #include "probe/probe.h"
 #include "probe/record.h"
@@ -33,6 +34,7 @@ struct loop {
 	CURLM *multi;
 	struct probe *probe;
 	struct recorder *recorder;
+	struct control *control;
 	struct pipeline *pipeline;
 	struct steer steer;
 	int signals;
@@ -98,6 +100,7 @@ static void tick(struct loop *l, uint64_t now)
 		l->next_sweep = now + SWEEP_NS;
 	}
 	pipeline_event(l->pipeline, &ev.h);
+	control_read(l->control, pipeline_sampler(l->pipeline), now);
 	say_tls(l);
 	if (l->recorder)
 		recorder_tick(l->recorder, now);
@@ -233,6 +236,8 @@ static int open_stages(struct loop *l)
 		r = recorder_open(&l->recorder, c->operate.record, seed);
 	if (!r)
 		r = probe_open(&l->probe, &pc);
+	if (!r)
+		r = control_open(&l->control, c->operate.control);
 	if (r)
 		return r;
 	return pipeline_new(&l->pipeline, c, &(struct pipeline_live){ l->probe, l->recorder }, seed, l->multi);
@@ -241,6 +246,7 @@ static int open_stages(struct loop *l)
 static void close_stages(struct loop *l)
 {
 	pipeline_free(l->pipeline);
+	control_close(l->control);
 	if (l->recorder)
 		recorder_close(l->recorder);
 	if (l->probe) {

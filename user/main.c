@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "check.h"
 #include "config.h"
+#include "control.h"
 #include "loop.h"
 #include "probe/probe.h"
 
@@ -60,6 +61,8 @@ int main(int argc, char **argv)
 	char error[512];
 	int r;
 
+	if (argc > 1 && !strcmp(argv[1], "set"))
+		return set_main(argc, argv);
 	if (config_load(&c, argc, argv, error, sizeof(error)) || check_words(&c, error, sizeof(error))) {
 		r = usage(error);
 	} else if (c.operate.help) {
