@@ -236,7 +236,7 @@ static void test_tail__random_calls(void)
 	struct rng r;
 
 	rng_seed(&r, 3, 4);
-	start(&(struct sample_config){ .ratio = 0.5, .keep_errors = true, .rate = "20/s" }, 64, 48);
+	start(&(struct sample_config){ .ratio = 0.9, .keep_errors = true, .rate = "20/s" }, 64, 48);
 	for (uint32_t i = 0; i < 200000; i++) {
 		uint64_t v = rng_next(&r);
 		uint8_t trace = (uint8_t)(v >> 8 & 63);
