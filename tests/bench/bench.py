@@ -13,6 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../live"))
 sys.dont_write_bytecode = True
 
+from capture import capture  # noqa: E402
 import hits  # noqa: E402
 import parts  # noqa: E402
 import wire  # noqa: E402
@@ -42,9 +43,14 @@ def start_sink():
     return parts.Server(p, ("127.0.0.1", port), "sink")
 
 
-def wrk(url, seconds, conns=32):
+def wrk_counted(url, seconds, conns=32):
+    """(requests a second, requests)"""
     r = parts.tool(["wrk", "-t1", f"-c{conns}", f"-d{seconds}s", url], timeout=seconds + 60)
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", r.text)[1])
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", r.text)[1]), int(re.search(r"(\d+) requests in", r.text)[1])
+
+
+def wrk(url, seconds, conns=32):
+    return wrk_counted(url, seconds, conns)[0]
 
 
 def cpu_of(pid):
@@ -189,6 +195,14 @@ def run_times(seconds):
     return rows
 
 
+def against_others(rounds, seconds):
+    ng = parts.nginx(files={"page": b"x" * 1000}, access="off", name="nginx-capture")
+    wrk(ng.url + "/page", 1)
+    rows = capture(ng, lambda: wrk_counted(ng.url + "/page", seconds), rounds)
+    parts.stop(ng.proc)
+    return rows
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--rounds", type=int, default=5)
@@ -203,6 +217,8 @@ def main():
         parts.need("nginx", "wrk")
         if not a.what or "throughput" in a.what:
             rows += throughput(a.rounds, a.seconds)
+        if not a.what or "capture" in a.what:
+            rows += against_others(a.rounds, a.seconds)
         if not a.what or "replay" in a.what:
             rows += replay(a.rounds, a.seconds)
         if not a.what or "hits" in a.what:
