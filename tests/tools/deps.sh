@@ -8,12 +8,15 @@ build="gcc libc6-dev make pkg-config clang libbpf-dev libelf-dev zlib1g-dev libp
 tests="python3 nginx-light gunicorn wrk nghttp2-client curl socat jq procps iproute2 openssl xz-utils ca-certificates"
 # kernels in guests: tests/vm
 tests="$tests qemu-system-x86 qemu-system-arm busybox-static kmod zstd debian-archive-keyring lld llvm"
+# servers and clients of HTTP/2, what the gRPC programs of tests/live are built with
+tests="$tests nghttp2-server python3-venv"
+languages="node:nodejs npm:npm go:golang-go cargo:cargo java:default-jdk-headless mvn:maven"
 here=$(dirname "$0")
 
 if ! command -v apt-get >/dev/null; then
 	echo "make deps: this system has no apt-get; please install the equivalents of:" >&2
 	echo "  to build: $build bpftool" >&2
-	echo "  to test:  $tests nodejs" >&2
+	echo "  to test:  $tests $languages (command:package)" >&2
 	exit 1
 fi
 
@@ -31,9 +34,11 @@ for p in $build $tests; do
 done
 tools=
 "$here/find-bpftool" >/dev/null || tools=yes
-node=
-command -v node >/dev/null || node=nodejs
-if [ -z "$missing$tools$node" ]; then
+absent= # whichever version is there is used
+for l in $languages; do
+	command -v "${l%%:*}" >/dev/null || absent="$absent ${l#*:}"
+done
+if [ -z "$missing$tools$absent" ]; then
 	echo "make deps: everything is installed"
 	exit 0
 fi
@@ -71,9 +76,9 @@ if [ -n "$fresh_nginx" ] && [ ! -e $policy ]; then
 	$sudo chmod 755 $policy
 fi
 
-echo "make deps: installing$missing $tools $node"
+echo "make deps: installing$missing $tools $absent"
 # shellcheck disable=SC2086 # lists of words
-apt install -y --no-install-recommends $missing $tools $node >/dev/null
+apt install -y --no-install-recommends $missing $tools $absent >/dev/null
 if [ -n "$fresh_nginx" ]; then
 	if command -v systemctl >/dev/null; then
 		$sudo systemctl disable --quiet nginx 2>/dev/null || true
