@@ -26,7 +26,7 @@ struct config_select {
 
 struct config_protocols {
 	char *list;
-	struct strlist capture_header, keep_query;
+	struct strlist capture_header, keep_query, exclude_method;
 	uint64_t request_timeout; /* ns */
 	uint64_t max_attribute_length;
 };
@@ -38,7 +38,7 @@ struct config_trace {
 };
 
 struct config_identity {
-	char *service_name, *environment;
+	char *service_name, *environment, *semconv;
 	struct strlist resource;
 };
 

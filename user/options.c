@@ -33,6 +33,8 @@ const struct option options[] = {
 	LIST("capture-header", protocols.capture_header, "NAME",
 	     "export this header; x-request-id and x-correlation-id are always captured"),
 	LIST("keep-query", protocols.keep_query, "GLOB", "query keys whose values are shown; all others are REDACTED"),
+	LIST("exclude-method", protocols.exclude_method, "GLOB",
+	     "no spans of RPC methods like this, as package.Service/Method: grpc.health.*/*"),
 	TIME("request-timeout", protocols.request_timeout, "5m", "a request ends when nothing moved for so long; 0: never"),
 	NUMBER("max-attribute-length", protocols.max_attribute_length, "4096", 0, 1 << 20,
 	       "longer attribute values are cut, in bytes; 0: no limit"),
@@ -45,6 +47,8 @@ const struct option options[] = {
 	GROUP("Identity"),
 	TEXT("service-name", identity.service_name, "NAME", NULL, "service.name of every process; else found per process"),
 	TEXT("environment", identity.environment, "NAME", NULL, "deployment.environment.name"),
+	CHOICE("semconv", identity.semconv, "stable|legacy|both", "stable",
+	       "attribute names: current, as before (HTTP 1.20, RPC 1.37), or both"),
 	LIST("resource", identity.resource, "K=V", "a resource attribute for every span"),
 
 	GROUP("Sample"),

@@ -214,6 +214,23 @@ static void take_limits(struct config *c, set_fn set)
 		take_ms(c, set, "OTEL_BSP_SCHEDULE_DELAY", v, "batch-age");
 }
 
+/* A comma list; "unset: the older names" is for instrumentation that had them. */
+static void take_semconv(struct config *c, set_fn set)
+{
+	struct slice rest = slice_str(env("OTEL_SEMCONV_STABILITY_OPT_IN")), word;
+	const char *value = NULL;
+
+	while (slice_split(&rest, ',', &word)) {
+		word = slice_trim(word);
+		if (slice_eq(word, SLICE("http/dup")) || slice_eq(word, SLICE("rpc/dup")))
+			value = "both";
+		else if (!value && (slice_eq(word, SLICE("http")) || slice_eq(word, SLICE("rpc"))))
+			value = "stable";
+	}
+	if (value)
+		set(c, "semconv", value);
+}
+
 static void take_level(struct config *c, set_fn set)
 {
 	const char *v = env("OTEL_LOG_LEVEL");
@@ -240,6 +257,7 @@ void config_otel_env(struct config *c, set_fn set)
 	take_otlp(c, set, "CLIENT_CERTIFICATE", "otlp-cert");
 	take_otlp(c, set, "CLIENT_KEY", "otlp-key");
 	take_headers(c, set);
+	take_semconv(c, set);
 	take_sampler(c, set);
 	take_limits(c, set);
 	take_level(c, set);

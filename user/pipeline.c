@@ -17,6 +17,7 @@
 #include "base/stats.h"
 #include "conn/conn.h"
 #include "export/export.h"
+#include "glob.h"
 #include "export_setup.h"
 #include "host/process.h"
 #include "probe/probe.h"
@@ -100,6 +101,20 @@ static uint64_t last_event(const struct exchange *x)
 	return MAX(seen, x->ended);
 }
 
+static bool excluded(const struct pipeline *p, const struct call *call)
+{
+	const struct strlist *globs = &p->config->protocols.exclude_method;
+	struct slice method;
+
+	if (!globs->n || !call->proto->method)
+		return false;
+	method = call->proto->method(call);
+	for (size_t i = 0; method.n && i < globs->n; i++)
+		if (glob_match(globs->v[i], (uint32_t)strlen(globs->v[i]), method.p, (uint32_t)method.n))
+			return true;
+	return false;
+}
+
 /* Where the ids alone decide, what is not kept need not be described. */
 static void on_placed(void *arg, struct exchange *x, const struct placement *place)
 {
@@ -109,6 +124,11 @@ static void on_placed(void *arg, struct exchange *x, const struct placement *pla
 	uint64_t time = last_event(x);
 	struct span *span;
 
+	if (excluded(p, &x->call)) {
+		stat_inc(drop_excluded);
+		exchange_free(x);
+		return;
+	}
 	if (!local)
 		v = sample_decide(p->sampler, place->trace_id, place->origin);
 	if (!v.keep) {
@@ -245,6 +265,13 @@ static uint32_t links_of(const char *list)
 	return bits;
 }
 
+static uint8_t semconv_of(const char *word)
+{
+	return !strcmp(word, "both")	 ? SEMCONV_STABLE | SEMCONV_LEGACY :
+	       !strcmp(word, "legacy") ? SEMCONV_LEGACY :
+					 SEMCONV_STABLE;
+}
+
 static struct host *make_host(struct pipeline *p)
 {
 	const struct config_identity *id = &p->config->identity;
@@ -329,7 +356,8 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 	rng_seed(&p->rng, seed[0], seed[1]);
 	arena_pool_init(&p->pool, config->limits.memory_limit / 4 * 3);
 	r = texts_init(&p->texts, config);
-	p->describe = (struct describe_config){ .max_value = config->protocols.max_attribute_length,
+	p->describe = (struct describe_config){ .semconv = semconv_of(config->identity.semconv),
+						.max_value = config->protocols.max_attribute_length,
 						.keep_query = p->texts.keep_query,
 						.n_keep_query = config->protocols.keep_query.n };
 	if (!r)

@@ -59,6 +59,7 @@
 	X(drop_encode, "requests_dropped", "reason=\"encode\"", "spans that alone pass the size of a request, or no memory to encode") \
 	X(drop_spool_full, "requests_dropped", "reason=\"spool_full\"", "spans that were the oldest in the spool at --spool-size") \
 	X(drop_spool_damaged, "requests_dropped", "reason=\"spool_damaged\"", "spans in parts of the spool that can no longer be read") \
+	X(drop_excluded, "requests_dropped", "reason=\"excluded\"", "requests of RPC methods that --exclude-method names") \
 	X(requests_timed_out, "requests_timed_out", "", "requests ended by --request-timeout")                 \
 	X(spans_sampled_out, "spans_sampled_out", "", "spans not kept by sampling")                            \
 	X(kept_parent, "spans_kept", "by=\"parent\"", "spans kept as the context of their request says")          \

@@ -38,7 +38,7 @@ static void set_colour(const struct exporter *x, struct buf *out, enum colour c)
 
 /* What the line shows of the attributes. */
 struct facts {
-	struct slice method, path, query, url, error, link;
+	struct slice method, path, query, url, outcome, error, link;
 	int64_t code;
 	bool truncated;
 };
@@ -51,6 +51,8 @@ static struct facts facts_of(const struct span *s)
 	} texts[] = {
 		{ SLICE("http.request.method"), &f.method }, { SLICE("url.path"), &f.path },
 		{ SLICE("url.query"), &f.query },	     { SLICE("url.full"), &f.url },
+		{ SLICE("http.method"), &f.method },	     { SLICE("http.target"), &f.path },
+		{ SLICE("http.url"), &f.url },		     { SLICE("rpc.response.status_code"), &f.outcome },
 		{ SLICE("error.type"), &f.error },	     { SLICE("spandrel.link"), &f.link },
 	};
 
@@ -58,9 +60,10 @@ static struct facts facts_of(const struct span *s)
 		const struct attr *a = &s->d.attrs[i];
 
 		for (size_t k = 0; a->type == ATTR_STRING && k < ARRAY_SIZE(texts); k++)
-			if (slice_eq(a->key, texts[k].key))
+			if (!texts[k].to->n && slice_eq(a->key, texts[k].key)) /* the current name comes first */
 				*texts[k].to = a->s;
-		if (a->type == ATTR_INT && slice_eq(a->key, SLICE("http.response.status_code")))
+		if (a->type == ATTR_INT && (slice_eq(a->key, SLICE("http.response.status_code")) ||
+					    slice_eq(a->key, SLICE("http.status_code"))))
 			f.code = a->i;
 		if (a->type == ATTR_BOOL && slice_eq(a->key, SLICE("spandrel.truncated")))
 			f.truncated = a->b;
@@ -120,18 +123,20 @@ static void put_request(const struct span *s, const struct facts *f, struct buf 
 static void put_status(const struct exporter *x, const struct span *s, const struct facts *f, struct buf *out)
 {
 	char code[24] = "";
+	struct slice outcome = f->outcome;
 	bool error = s->d.status == STATUS_ERROR;
 
-	if (f->code)
+	if (f->code) {
 		snprintf(code, sizeof(code), "%" PRId64, f->code);
+		outcome = slice_str(code);
+	}
 	buf_str(out, SLICE("  "));
-	set_colour(x, out, error ? RED : f->code >= 400 ? YELLOW : f->code ? GREEN : PLAIN);
-	if (f->code)
-		buf_str(out, slice_str(code));
-	if (error && f->error.n && !slice_eq(f->error, slice_str(code))) {
-		buf_str(out, f->code ? SLICE(" ") : SLICE_NONE);
+	set_colour(x, out, error ? RED : f->code >= 400 ? YELLOW : outcome.n ? GREEN : PLAIN);
+	safe_text(out, outcome, REQUEST_MAX);
+	if (error && f->error.n && !slice_eq(f->error, outcome)) {
+		buf_str(out, outcome.n ? SLICE(" ") : SLICE_NONE);
 		safe_text(out, f->error, REQUEST_MAX);
-	} else if (!f->code) {
+	} else if (!outcome.n) {
 		buf_str(out, error ? SLICE("error") : SLICE("-"));
 	}
 	set_colour(x, out, PLAIN);

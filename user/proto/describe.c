@@ -104,25 +104,23 @@ void describe_bool(struct description *d, const char *key, bool value)
 		a->b = value;
 }
 
-bool describe_wants(const struct description *d, uint8_t semconv)
+void describe_attr(struct description *d, const struct attr *attr)
 {
-	return (d->config->semconv ? d->config->semconv : SEMCONV_STABLE) & semconv;
+	struct attr *a = add(d, attr->key, attr->type);
+
+	if (a)
+		*a = *attr;
 }
 
-void describe_str_as(struct description *d, const char *stable, const char *legacy, struct slice value)
+int describe_restart(struct description *d)
 {
-	if (stable && describe_wants(d, SEMCONV_STABLE))
-		describe_str(d, stable, value);
-	if (legacy && describe_wants(d, SEMCONV_LEGACY))
-		describe_str(d, legacy, value);
-}
+	struct attr *attrs = arena_alloc(d->arena, DESCRIPTION_ATTRS * sizeof(*attrs));
 
-void describe_int_as(struct description *d, const char *stable, const char *legacy, int64_t value)
-{
-	if (stable && describe_wants(d, SEMCONV_STABLE))
-		describe_int(d, stable, value);
-	if (legacy && describe_wants(d, SEMCONV_LEGACY))
-		describe_int(d, legacy, value);
+	if (!attrs)
+		return -ENOMEM;
+	d->attrs = attrs;
+	d->n_attrs = 0;
+	return 0;
 }
 
 void describe_strs(struct description *d, struct slice key, const struct slice *values, size_t n)

@@ -41,13 +41,12 @@ void describe_name(struct description *d, struct slice name);
 void describe_str(struct description *d, const char *key, struct slice value);
 void describe_int(struct description *d, const char *key, int64_t value);
 void describe_bool(struct description *d, const char *key, bool value);
-/* Under the names that the configuration asks for; both are static, NULL: there is none. */
-void describe_str_as(struct description *d, const char *stable, const char *legacy, struct slice value);
-void describe_int_as(struct description *d, const char *stable, const char *legacy, int64_t value);
-/* Does it ask for these names? */
-bool describe_wants(const struct description *d, uint8_t semconv);
 /* key and values live as long as the arena */
 void describe_strs(struct description *d, struct slice key, const struct slice *values, size_t n);
+/* One that was described before, as it is. */
+void describe_attr(struct description *d, const struct attr *attr);
+/* Room for all attributes anew, in the same arena; the old ones stay readable. -ENOMEM: nothing has changed. */
+int describe_restart(struct description *d);
 /* status ERROR and error.type */
 void describe_error(struct description *d, struct slice type);
 /* The parts in one piece, in the arena; empty without memory. */

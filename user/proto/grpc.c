@@ -76,6 +76,8 @@ struct slice grpc_method(const struct call *call)
 	struct slice path = ((const struct http1_message *)call->req)->target;
 	ptrdiff_t query = slice_find(path, '?'), middle;
 
+	if (!grpc_call(call))
+		return SLICE_NONE;
 	if (query >= 0)
 		path = slice_to(path, (size_t)query);
 	if (!path.n || path.p[0] != '/')

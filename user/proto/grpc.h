@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gRPC and gRPC-Web over any version of HTTP ("gRPC over HTTP2", "gRPC Web"): which calls are gRPC, how they ended, and what their
- * spans say (semantic conventions for RPC, current and up to 1.37). Pure.
+ * spans say (semantic conventions for RPC). Pure.
  */
 #ifndef SPANDREL_PROTO_GRPC_H
 #define SPANDREL_PROTO_GRPC_H
@@ -12,7 +12,7 @@
 bool grpc_content_type(struct slice content_type);
 /* Either side says so, or the answer carries a grpc-status. */
 bool grpc_call(const struct call *call);
-/* package.Service/Method, borrowed from the request; empty when the path is not known, or is no method's. */
+/* package.Service/Method, borrowed from the request; empty when the path is not known or is no method's, or for no gRPC. */
 struct slice grpc_method(const struct call *call);
 
 #define GRPC_CODES 17 /* 0 OK … 16 UNAUTHENTICATED */

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * Semantic conventions for RPC spans, current (rpc.method is package.Service/Method) and up to 1.37 (rpc.service and a bare
- * rpc.method). Where both are wanted rpc.method is the current one. What no convention names is spandrel.grpc.*.
- */
+/* Semantic conventions for RPC spans. What they have no name for is spandrel.grpc.*. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -32,34 +29,21 @@ static bool method_unknown(const struct http_view *v, int64_t code)
 	return !message.n;
 }
 
-static void put_legacy_method(struct description *d, struct slice method)
-{
-	size_t at = method.n;
-
-	while (at && method.p[at - 1] != '/')
-		at--;
-	if (!at)
-		return;
-	describe_str_as(d, NULL, "rpc.service", slice_to(method, at - 1));
-	describe_str_as(d, NULL, "rpc.method", slice_from(method, at));
-}
-
 static void put_method(struct description *d, const struct http_view *v, int64_t code)
 {
 	struct slice method = grpc_method(v->call);
 
-	describe_str_as(d, "rpc.system.name", "rpc.system", SLICE("grpc"));
+	describe_str(d, "rpc.system.name", SLICE("grpc"));
 	if (!method.n || method_unknown(v, code)) {
 		describe_name(d, SLICE("grpc"));
 		if (!v->req->target.n)
 			return;
-		describe_str_as(d, "rpc.method", NULL, SLICE("_OTHER"));
-		describe_str_as(d, "rpc.method_original", NULL, method.n ? method : v->req->target);
+		describe_str(d, "rpc.method", SLICE("_OTHER"));
+		describe_str(d, "rpc.method_original", method.n ? method : v->req->target);
 	} else {
 		describe_name(d, method);
-		describe_str_as(d, "rpc.method", NULL, method);
+		describe_str(d, "rpc.method", method);
 	}
-	put_legacy_method(d, method);
 }
 
 static void put_status(struct description *d, const struct http_view *v, int64_t code)
@@ -76,8 +60,7 @@ static void put_status(struct description *d, const struct http_view *v, int64_t
 		snprintf(text, sizeof(text), "%" PRId64, code);
 		name = arena_copy(d->arena, slice_str(text));
 	}
-	describe_str_as(d, "rpc.response.status_code", NULL, name);
-	describe_int_as(d, NULL, "rpc.grpc.status_code", code);
+	describe_str(d, "rpc.response.status_code", name);
 	if (grpc_status_is_error(code, v->call->server))
 		describe_error(d, name);
 }
@@ -136,6 +119,6 @@ void grpc_fill(struct description *d, const struct http_view *v)
 	http_put_peer(d, v);
 	put_timeout(d, v);
 	put_counts(d, v);
-	http_put_captured(d, v->req, "rpc.request.metadata.", "rpc.grpc.request.metadata.");
-	http_put_captured(d, v->resp, "rpc.response.metadata.", "rpc.grpc.response.metadata.");
+	http_put_captured(d, v->req, SLICE("rpc.request.metadata."));
+	http_put_captured(d, v->resp, SLICE("rpc.response.metadata."));
 }

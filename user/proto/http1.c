@@ -4,6 +4,7 @@
 
 #include "base/scope.h"
 #include "base/stats.h"
+#include "proto/grpc.h"
 #include "proto/http1_session.h"
 #include "proto/http_fill.h"
 
@@ -332,5 +333,6 @@ const struct proto_ops http1_ops = {
 	.finish = session_finish,
 	.resync = http1_resync,
 	.keep = http1_keep,
+	.method = grpc_method,
 	.fill = http_fill,
 };

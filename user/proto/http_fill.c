@@ -29,17 +29,16 @@ static int default_port(const struct http_view *v)
 
 void http_put_server(struct description *d, const struct http_view *v)
 {
-	bool server = v->call->server;
 	struct slice name = v->server.host;
 	int port = v->server.port ? v->server.port : default_port(v);
 
-	if (!name.n && !server)
+	if (!name.n && !v->call->server)
 		name = http_view_unix(v, d);
 	if (!name.n)
 		return;
-	describe_str_as(d, "server.address", server ? "net.host.name" : "net.peer.name", name);
+	describe_str(d, "server.address", name);
 	if (v->server.host.n && port)
-		describe_int_as(d, "server.port", server ? "net.host.port" : "net.peer.port", port);
+		describe_int(d, "server.port", port);
 }
 
 void http_put_peer(struct description *d, const struct http_view *v)
@@ -49,25 +48,23 @@ void http_put_peer(struct description *d, const struct http_view *v)
 
 	if (conn->family != FAM_UNIX) {
 		addr = describe_addr(d, conn->remote.addr);
-		describe_str_as(d, "network.peer.address", "net.sock.peer.addr", addr);
-		describe_int_as(d, "network.peer.port", "net.sock.peer.port", conn->remote.port);
+		describe_str(d, "network.peer.address", addr);
+		describe_int(d, "network.peer.port", conn->remote.port);
 		return;
 	}
-	describe_str_as(d, "network.transport", "net.transport", SLICE("unix"));
+	describe_str(d, "network.transport", SLICE("unix"));
 	if (!v->call->server && conn->path_len) /* the server's peer has no name as a rule */
-		describe_str_as(d, "network.peer.address", "net.sock.peer.addr", http_view_unix(v, d));
+		describe_str(d, "network.peer.address", http_view_unix(v, d));
 }
 
 static void put_version(struct description *d, const struct http_view *v)
 {
 	char text[4] = { '1', '.', (char)('0' + v->req->minor), 0 };
 
-	if (v->req->major == 2) {
-		describe_str_as(d, "network.protocol.version", NULL, SLICE("2"));
-		describe_str_as(d, NULL, "http.flavor", SLICE("2.0"));
-	} else {
-		describe_str_as(d, "network.protocol.version", "http.flavor", arena_copy(d->arena, slice_str(text)));
-	}
+	if (v->req->major == 2)
+		describe_str(d, "network.protocol.version", SLICE("2"));
+	else
+		describe_str(d, "network.protocol.version", arena_copy(d->arena, slice_str(text)));
 }
 
 static void put_client(struct description *d, const struct http_view *v)
@@ -78,9 +75,9 @@ static void put_client(struct description *d, const struct http_view *v)
 		return;
 	client = http_view_client(v, d);
 	if (client.n)
-		describe_str_as(d, "client.address", "http.client_ip", client);
+		describe_str(d, "client.address", client);
 	if (v->req->known[H1_USER_AGENT].n)
-		describe_str_as(d, "user_agent.original", "http.user_agent", v->req->known[H1_USER_AGENT]);
+		describe_str(d, "user_agent.original", v->req->known[H1_USER_AGENT]);
 }
 
 /* ---- what was asked for ---- */
@@ -105,29 +102,23 @@ static void put_full_url(struct description *d, const struct http_view *v)
 	}
 	parts[0] = describe_join(d, parts, n);
 	if (parts[0].n)
-		describe_str_as(d, "url.full", "http.url", parts[0]);
+		describe_str(d, "url.full", parts[0]);
 }
 
 static void put_url(struct description *d, const struct http_view *v)
 {
 	const struct http1_target *t = &v->target;
-	struct slice parts[3] = { t->path, SLICE("?") };
 
 	if (!v->call->server) {
 		put_full_url(d, v);
 		return;
 	}
 	if (v->scheme.n)
-		describe_str_as(d, "url.scheme", "http.scheme", v->scheme);
-	if (t->query.n)
-		parts[2] = describe_redact_query(d, t->query);
+		describe_str(d, "url.scheme", v->scheme);
 	if (t->path.n)
-		describe_str_as(d, "url.path", parts[2].n ? NULL : "http.target", t->path);
-	if (!parts[2].n)
-		return;
-	describe_str_as(d, "url.query", NULL, parts[2]);
-	if (t->path.n && describe_wants(d, SEMCONV_LEGACY))
-		describe_str_as(d, NULL, "http.target", describe_join(d, parts, 3));
+		describe_str(d, "url.path", t->path);
+	if (t->query.n)
+		describe_str(d, "url.query", describe_redact_query(d, t->query));
 }
 
 /* ---- method, status, captured fields ---- */
@@ -140,10 +131,9 @@ static void put_method(struct description *d, const struct http_view *v)
 	describe_name(d, known ? method : SLICE("HTTP"));
 	if (!method.n)
 		return;
-	describe_str_as(d, "http.request.method", NULL, known ? method : SLICE("_OTHER"));
-	describe_str_as(d, NULL, "http.method", method);
+	describe_str(d, "http.request.method", known ? method : SLICE("_OTHER"));
 	if (!known)
-		describe_str_as(d, "http.request.method_original", NULL, method);
+		describe_str(d, "http.request.method_original", method);
 }
 
 static bool cancelled(const struct http2_end *end)
@@ -157,7 +147,7 @@ static void put_status(struct description *d, const struct http_view *v)
 	char code[8];
 
 	if (v->resp && v->resp->status)
-		describe_int_as(d, "http.response.status_code", "http.status_code", v->resp->status);
+		describe_int(d, "http.response.status_code", v->resp->status);
 	if (v->call->end == CALL_CLOSED) {
 		describe_error(d, SLICE("connection_closed"));
 	} else if (v->call->end == CALL_RESET) {
@@ -171,42 +161,13 @@ static void put_status(struct description *d, const struct http_view *v)
 	}
 }
 
-/* Where old and new names have the same prefix, the old ones have `_` for `-` (HTTP before 1.21). */
-static struct slice captured_key(struct description *d, const char *prefix, struct slice name, bool underscores)
-{
-	struct slice key = describe_join(d, (struct slice[]){ slice_str(prefix), name }, 2);
-
-	for (size_t i = strlen(prefix); underscores && i < key.n; i++)
-		if (key.p[i] == '-')
-			((char *)key.p)[i] = '_';
-	return key;
-}
-
-static void put_lines(struct description *d, struct slice name, const struct slice *values, size_t n, const char *stable,
-		      const char *legacy)
-{
-	const struct {
-		uint8_t semconv;
-		const char *prefix;
-		bool underscores;
-	} ways[] = { { SEMCONV_STABLE, stable, false }, { SEMCONV_LEGACY, legacy, !strcmp(stable, legacy) } };
-
-	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-		struct slice key = SLICE_NONE;
-
-		if (describe_wants(d, ways[i].semconv))
-			key = captured_key(d, ways[i].prefix, name, ways[i].underscores);
-		if (key.n)
-			describe_strs(d, key, values, n);
-	}
-}
-
-void http_put_captured(struct description *d, const struct http1_message *m, const char *stable, const char *legacy)
+void http_put_captured(struct description *d, const struct http1_message *m, struct slice prefix)
 {
 	struct slice values[HTTP1_CAPTURE_MAX];
 
 	for (unsigned i = 0; m && i < m->n_captured; i++) {
 		const struct http1_captured *c = &m->captured[i];
+		struct slice key;
 		size_t n = 0;
 
 		for (unsigned j = 0; j < m->n_captured && n < ARRAY_SIZE(values); j++) {
@@ -216,8 +177,9 @@ void http_put_captured(struct description *d, const struct http1_message *m, con
 				break; /* its name's lines are out already */
 			values[n++] = m->captured[j].value;
 		}
-		if (n)
-			put_lines(d, c->name, values, n, stable, legacy);
+		key = n ? describe_join(d, (struct slice[]){ prefix, c->name }, 2) : SLICE_NONE;
+		if (key.n)
+			describe_strs(d, key, values, n);
 	}
 }
 
@@ -237,6 +199,6 @@ void http_fill(struct description *d, const struct call *call)
 	put_client(d, &v);
 	http_put_peer(d, &v);
 	put_version(d, &v);
-	http_put_captured(d, v.req, "http.request.header.", "http.request.header.");
-	http_put_captured(d, v.resp, "http.response.header.", "http.response.header.");
+	http_put_captured(d, v.req, SLICE("http.request.header."));
+	http_put_captured(d, v.resp, SLICE("http.response.header."));
 }

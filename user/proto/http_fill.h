@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What spans of HTTP calls say, whatever the version: proto_ops.fill of HTTP/1 and HTTP/2 (semantic conventions for HTTP, stable
- * and as they were before 1.21). Calls that are gRPC are described by grpc_fill() from the same view.
+ * What spans of HTTP calls say, whatever the version: proto_ops.fill of HTTP/1 and HTTP/2 (semantic conventions for HTTP).
+ * Calls that are gRPC are described by grpc_fill() from the same view.
  */
 #ifndef SPANDREL_PROTO_HTTP_FILL_H
 #define SPANDREL_PROTO_HTTP_FILL_H
@@ -41,6 +41,6 @@ static inline bool http_view_hides(const struct http1_message *m, uint32_t hidde
 /* http_fill.c, for calls that ride on HTTP: server.*, network.peer.*, and captured fields as PREFIXname. */
 void http_put_server(struct description *d, const struct http_view *v);
 void http_put_peer(struct description *d, const struct http_view *v);
-void http_put_captured(struct description *d, const struct http1_message *m, const char *stable, const char *legacy);
+void http_put_captured(struct description *d, const struct http1_message *m, struct slice prefix);
 
 #endif

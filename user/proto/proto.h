@@ -154,6 +154,9 @@ struct proto_ops {
 	/* Adds `more` (OUT_MORE) to a kept head. Without memory it is left out, and the head says that it is truncated. */
 	void (*amend)(struct message *kept, const struct message *more, struct arena *arena);
 
+	/* Of an RPC: its full method's name, which --exclude-method is matched against; else empty. NULL: never one. */
+	struct slice (*method)(const struct call *call);
+
 	/* Sets name, status and attributes; call->resp may be NULL (see call->end). */
 	void (*fill)(struct description *d, const struct call *call);
 };

@@ -3,6 +3,7 @@
 
 #include "base/scope.h"
 #include "base/stats.h"
+#include "proto/semconv.h"
 #include "trace/cause.h"
 #include "trace/sample.h"
 
@@ -62,6 +63,7 @@ void span_keep(struct span *s, const struct sample_verdict *v)
 	if (v->has_th)
 		threshold_text(v->threshold, th);
 	s->trace_state = tracestate_with_th(s->trace_state, slice_str(th), &s->exchange->arena);
+	semconv_apply(&s->d, s->kind == SPAN_SERVER || s->kind == SPAN_CONSUMER);
 }
 
 /* What every protocol shares. */
