@@ -142,11 +142,13 @@ static inline struct slice guard_put(struct guard *g, struct slice s)
 }
 
 struct played { /* one call */
+	const struct proto_ops *ops;
 	uint64_t key;
 	unsigned time; /* of its first byte */
 	struct arena arena;
 	struct message *req, *resp;
 	bool req_end, resp_end, cut;
+	bool unseen; /* described as one whose end was not seen */
 	unsigned interims;
 };
 
@@ -219,11 +221,23 @@ static inline void player_request(struct player *p, const struct proto_out *out,
 		return;
 	}
 	arena_init(&c->arena, &p->pool);
+	c->ops = p->ops;
 	c->key = out->key;
 	c->time = time;
 	c->req = p->ops->keep(out->msg, &c->arena);
 	p->n_calls++;
 	if (!c->req) { /* as conn/ does: dropped and counted */
+		p->refused++;
+		c->cut = true;
+		if (p->ops->forget)
+			p->ops->forget(p->session, c->key);
+	}
+}
+
+static inline void player_answer(struct player *p, struct played *c, const struct message *m)
+{
+	c->resp = p->ops->keep(m, &c->arena);
+	if (!c->resp) {
 		p->refused++;
 		c->cut = true;
 	}
@@ -238,12 +252,51 @@ static inline void player_response(struct player *p, const struct proto_out *out
 	} else if (out->flags & OUT_INTERIM) {
 		c->interims++;
 	} else if (!c->cut && !c->resp) {
-		c->resp = p->ops->keep(out->msg, &c->arena);
-		if (!c->resp) {
-			p->refused++;
-			c->cut = true;
-		}
+		player_answer(p, c, out->msg);
 	}
+}
+
+/* What is said of messages whose heads came before. */
+static inline void player_more(struct player *p, const struct proto_out *out)
+{
+	struct played *c = player_find(p, out->key);
+
+	if (out->flags & OUT_MORE && c && c->resp && out->type == MSG_RESPONSE)
+		p->ops->amend(c->resp, out->msg, &c->arena);
+	for (size_t i = 0; out->flags & OUT_ABOVE && i < p->n_calls; i++) {
+		c = &p->calls[i];
+		if (c->key <= out->key || c->resp_end || c->cut)
+			continue;
+		if (c->resp)
+			p->ops->amend(c->resp, out->msg, &c->arena);
+		else
+			player_answer(p, c, out->msg);
+		c->resp_end = true;
+	}
+}
+
+/* The connection goes on in another protocol, which answers what asked for it. */
+static inline void player_switch(struct player *p, const struct proto_out *out)
+{
+	struct played *c = player_find(p, out->key);
+
+	p->ops->fini(p->session);
+	free(p->session);
+	p->ops = out->next;
+	p->session = calloc(1, p->ops->session_size);
+	if (!p->session || p->ops->init(p->session, &p->config)) {
+		p->given_up = true;
+		return;
+	}
+	if (!c || c->cut)
+		return;
+	c->req = p->ops->inherit(p->session, c->req, DIR_RECV, &c->arena);
+	if (!c->req) {
+		p->given_up = c->cut = true;
+		return;
+	}
+	c->ops = p->ops;
+	c->key = c->req->key;
 }
 
 static inline void player_out(struct player *p, enum ev_dir from, const struct proto_out *out, unsigned time)
@@ -262,12 +315,15 @@ static inline void player_out(struct player *p, enum ev_dir from, const struct p
 		else
 			player_response(p, out);
 	}
+	player_more(p, out);
 	c = out->flags & OUT_END ? player_find(p, out->key) : NULL;
 	if (c && out->type == MSG_REQUEST)
 		c->req_end = true;
 	else if (c)
 		c->resp_end = true;
 	p->opaque += !!(out->flags & OUT_OPAQUE);
+	if (out->flags & OUT_SWITCH)
+		player_switch(p, out);
 }
 
 static inline void lane_drop(struct lane *l, size_t n)
@@ -292,6 +348,8 @@ static inline void lane_skip(struct lane *l)
 static inline void player_lost(struct player *p, enum ev_dir from)
 {
 	p->lane[from].lost = true;
+	if (p->ops->multiplexed) /* what is open may still be seen to end */
+		return;
 	if (p->pipelined)
 		p->given_up = true;
 	for (size_t i = 0; i < p->n_calls; i++)
@@ -303,6 +361,8 @@ static inline bool player_resync(struct player *p, enum ev_dir from)
 	struct lane *l = &p->lane[from];
 	int64_t at = p->ops->resync(p->session, from, guard_put(&p->guard, slice_of(l->p, l->n)));
 
+	if (at == -EINPROGRESS && l->n < PROTO_HEAD_MAX && p->ops->multiplexed)
+		return false;
 	if (at >= (int64_t)l->n || (at < 0 && at != -EAGAIN))
 		abort();
 	l->lost = at < 0;
@@ -313,7 +373,7 @@ static inline bool player_resync(struct player *p, enum ev_dir from)
 /* A response that began before the oldest open request did answers another one. */
 static inline bool player_too_early(struct player *p, enum ev_dir from, unsigned time)
 {
-	if (from == DIR_RECV || p->lane[from].in_message || !p->ops->answers)
+	if (from == DIR_RECV || p->lane[from].in_message || !p->ops->answers || p->ops->multiplexed)
 		return false;
 	for (size_t i = 0; i < p->n_calls; i++)
 		if (!p->calls[i].resp_end && !p->calls[i].cut)
@@ -352,6 +412,11 @@ static inline bool player_step(struct player *p, enum ev_dir from)
 		abort();
 	p->errors++;
 	player_lost(p, from);
+	if (p->ops->multiplexed) { /* as conn/ does: the loss, then what is at hand */
+		p->ops->resync(p->session, from, SLICE(""));
+		lane_drop(l, l->n);
+		return false;
+	}
 	return player_resync(p, from);
 }
 
@@ -392,6 +457,8 @@ static inline void player_hole(struct player *p, enum ev_dir from, uint64_t n)
 	l->skip = 0;
 	l->n = 0;
 	l->in_message = false;
+	if (!p->given_up && p->ops->multiplexed)
+		p->ops->resync(p->session, from, SLICE(""));
 	if (!p->given_up && !l->lost)
 		player_lost(p, from);
 }
@@ -446,19 +513,20 @@ static inline struct conn_info player_conn(void)
 }
 
 /* One call, as server or client. 0, or -ENOMEM. */
-static inline int transcript_call(struct buf *b, struct player *p, struct played *c, bool server)
+static inline int transcript_call(struct buf *b, struct played *c, bool server)
 {
 	static const struct describe_config config = { 0 };
-	struct call call = { .proto = p->ops, .req = c->req, .resp = c->resp, .conn = player_conn(),
-			     .server = server, .end = c->resp_end ? CALL_ANSWERED : CALL_CLOSED };
+	struct call call = { .proto = c->ops, .req = c->req, .resp = c->resp, .conn = player_conn(),
+			     .server = server, .end = c->resp_end ? CALL_ANSWERED : c->unseen ? CALL_TIMEOUT : CALL_CLOSED };
 	struct description d;
 	int r = describe_init(&d, &c->arena, &config);
 
 	if (r)
 		return r;
-	p->ops->fill(&d, &call);
-	buf_printf(b, "%s %.*s%s%s interims=%u status=%u\n", server ? "server" : "client", SLICE_ARG(d.name),
-		   c->req_end ? "" : " request-open", c->resp_end ? "" : " response-open", c->interims, d.status);
+	c->ops->fill(&d, &call);
+	buf_printf(b, "%s %.*s%s%s interims=%u status=%u%s\n", server ? "server" : "client", SLICE_ARG(d.name),
+		   c->req_end || (c->resp_end && c->ops->multiplexed) ? "" : " request-open", c->resp_end ? "" : " response-open", c->interims, d.status,
+		   c->req->truncated || (c->resp && c->resp->truncated) ? " truncated" : "");
 	for (unsigned i = 0; i < d.n_attrs; i++)
 		transcript_attr(b, &d.attrs[i]);
 	transcript_carrier(b, &c->req->carrier);
@@ -470,8 +538,8 @@ static inline void transcript(struct buf *b, struct player *p)
 	for (size_t i = 0; i < p->n_calls; i++) {
 		if (p->calls[i].cut)
 			continue;
-		transcript_call(b, p, &p->calls[i], true);
-		transcript_call(b, p, &p->calls[i], false);
+		transcript_call(b, &p->calls[i], true);
+		transcript_call(b, &p->calls[i], false);
 	}
 	buf_printf(b, "orphans=%zu errors=%zu opaque=%zu\n", p->orphans, p->errors, p->opaque);
 }

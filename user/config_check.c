@@ -109,7 +109,7 @@ int config_check_lists(const struct config *c, char *error, size_t size)
 	int r = check_words("link", c->trace.link, "header thread connection all none", error, size);
 
 	if (!r)
-		r = check_words("protocols", c->protocols.list, "http1 all", error, size);
+		r = check_words("protocols", c->protocols.list, "http2 http1 all", error, size);
 	if (!r)
 		r = check_pairs("resource", &c->identity.resource, error, size);
 	if (!r)

@@ -29,7 +29,7 @@ const struct option options[] = {
 	LIST("exclude-cgroup", select.not_cgroup, "PATH", "not this cgroup nor any below it"),
 
 	GROUP("Protocols"),
-	TEXT("protocols", protocols.list, "LIST", "all", "protocols to recognise: http1, or all"),
+	TEXT("protocols", protocols.list, "LIST", "all", "protocols to recognise: http2, http1, or all"),
 	LIST("capture-header", protocols.capture_header, "NAME",
 	     "export this header; x-request-id and x-correlation-id are always captured"),
 	LIST("keep-query", protocols.keep_query, "GLOB", "query keys whose values are shown; all others are REDACTED"),

@@ -12,8 +12,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "base/slice.h"
-
 #define STATS_TABLE(X)                                                                                         \
 	X(records, "records", "", "records read from the kernel")                                              \
 	X(missed_data, "records_missed", "kind=\"data\"", "data records the kernel could not hand over: ring full") \
@@ -42,6 +40,11 @@
 	X(conns_opaque, "connections_opaque", "", "connections whose protocol is not known or not HTTP any more") \
 	X(out_of_step, "parser_out_of_step", "protocol=\"http1\"", "times the HTTP/1 parser lost a connection's message boundaries") \
 	X(resyncs, "parser_resynchronised", "protocol=\"http1\"", "times it found them again")                  \
+	X(out_of_step_h2, "parser_out_of_step", "protocol=\"http2\"", "times the HTTP/2 parser lost a connection's frames") \
+	X(resyncs_h2, "parser_resynchronised", "protocol=\"http2\"", "times it found them again")                \
+	X(h2_malformed, "http2_blocks_malformed", "", "HTTP/2 header blocks that break the specification: not read") \
+	X(h2_too_long, "http2_blocks_too_long", "", "HTTP/2 header blocks above 64 KiB: not read")              \
+	X(h2_unknown, "http2_heads_unknown", "", "HTTP/2 heads with fields in a part of the header table that was not seen") \
 	X(orphan_responses, "responses_unmatched", "", "responses to requests that were not seen")             \
 	X(attrs_cut, "attributes_truncated", "", "attribute values cut at --max-attribute-length")               \
 	X(headers_cut, "headers_ignored", "", "allow-listed headers beyond the limit of one message")            \
@@ -123,16 +126,7 @@ struct stat_info {
 
 extern const struct stat_info stat_infos[STAT_MAX];
 
-/*
- * Gauges: values by label that go up and down, a few hundred at most. Those beyond share the label's value "other".
- * name and label are static; the label's value is copied, cut at STAT_LABEL_MAX, with `"`, `\` and control characters as `_`.
- */
-#define STAT_GAUGES_MAX 256
-#define STAT_LABEL_MAX 64
-void stats_gauge_clear(const char *name);
-void stats_gauge_add(const char *name, const char *label, struct slice value, uint64_t n);
-
-/* Every counter and every gauge that is not zero, `name value` or `name{label="…"} value`, one a line. */
+/* Every counter that is not zero, `name value` or `name{label="…"} value`, one a line. */
 void stats_print(FILE *f);
 
 #endif

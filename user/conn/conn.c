@@ -123,20 +123,11 @@ void conn_settle(struct conn *c)
 	}
 }
 
-/* The answers can come no more. Where their end was lost, nobody knows whether they came. */
-static void close_open(struct conn *c, enum call_end why)
-{
-	bool lost = !c->off && c->doubt.requests >= 0 && c->flow[!c->doubt.requests].lost;
-
-	flow_touch(c);
-	pair_close(&c->pair, lost ? CALL_CUT : why, c->table->now, STAT_drop_gap);
-}
-
 void conn_finish(struct conn *c, enum call_end why)
 {
 	idle_flush(c);
 	flow_leftover(c, STAT_drop_incomplete);
-	close_open(c, why);
+	loss_close(c, why);
 	conn_free(c);
 }
 
@@ -225,6 +216,8 @@ static void on_data(struct conn_table *t, const struct ev_data *ev)
 	c->last = MAX(c->last, ev->h.time);
 	stream_feed(f->stream, &piece);
 	flow_run(c, ev->dir);
+	if (c->doubt.lost_at)
+		loss_expire(c);
 	if (!list_empty(&c->waiting) && !c->off)
 		idle_wake(c);
 	conn_settle(c);
@@ -240,7 +233,7 @@ static void directions_ended(struct conn *c)
 	if (c->flow[requests].ended)
 		flow_leftover(c, STAT_drop_incomplete);
 	if (c->flow[!requests].ended)
-		close_open(c, CALL_CLOSED);
+		loss_close(c, CALL_CLOSED);
 }
 
 /* End of file on a UNIX socket: its peer has ended the other direction, and may be gone without a word. */

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which protocol does a connection speak? Told by the first bytes of either direction, or found inside when those were missed. */
+#include <errno.h>
+
 #include "base/stats.h"
 #include "conn/flow.h"
 
@@ -25,6 +27,7 @@ static bool adopt(struct conn *c, const struct proto_ops *proto)
 static bool find(struct conn *c, enum ev_dir dir, struct slice in)
 {
 	struct flow *f = &c->flow[dir];
+	bool more = false;
 
 	for (const struct proto_ops *const *p = c->table->config.protocols; *p; p++) {
 		int64_t at;
@@ -41,7 +44,10 @@ static bool find(struct conn *c, enum ev_dir dir, struct slice in)
 			return true;
 		}
 		flow_disown(c);
+		more |= at == -EINPROGRESS;
 	}
+	if (more && in.n < FLOW_SNIFF_MAX)
+		return false;
 	f->searched += (uint32_t)in.n;
 	stream_consume(f->stream, in.n);
 	if (f->searched + c->flow[!dir].searched > FLOW_SEARCH_MAX)

@@ -25,12 +25,28 @@ static struct pair_head head_of(const struct flow *f, enum ev_dir dir, size_t n)
 	return h;
 }
 
-static void request_begins(struct conn *c, enum ev_dir dir, size_t n, const struct message *m)
+static void stream_begins(struct conn *c, enum ev_dir dir, const struct proto_out *out, struct pair_head *h)
+{
+	bool promised = out->flags & OUT_PROMISED;
+
+	if (promised)
+		h->received = !h->received;
+	else
+		c->doubt.requests = (int8_t)dir;
+	if (!pair_request(&c->pair, c->proto, out->msg, h))
+		c->proto->forget(c->session, out->key);
+}
+
+static void request_begins(struct conn *c, enum ev_dir dir, size_t n, const struct proto_out *out)
 {
 	struct pair_head h = head_of(&c->flow[dir], dir, n);
 
+	if (c->proto->multiplexed) {
+		stream_begins(c, dir, out, &h);
+		return;
+	}
 	c->doubt.requests = (int8_t)dir;
-	if (!loss_trusts(c, dir, &h.first) || !pair_request(&c->pair, c->proto, m, &h))
+	if (!loss_trusts(c, dir, &h.first) || !pair_request(&c->pair, c->proto, out->msg, &h))
 		c->doubt.unpaired = true;
 	else
 		loss_note_request(c, dir);
@@ -41,14 +57,18 @@ static void response_begins(struct conn *c, enum ev_dir dir, size_t n, const str
 {
 	struct pair_head h = head_of(&c->flow[dir], dir, n);
 
-	c->doubt.requests = (int8_t)!dir;
+	if (c->doubt.requests == (int8_t)dir && c->proto->multiplexed)
+		h.first = (struct mark){ 0 }; /* ended by who asked: nobody answered */
+	else
+		c->doubt.requests = (int8_t)!dir;
 	c->flow[dir].orphan = c->doubt.missed = false;
 	if (out->flags & OUT_ORPHAN || !pair_response(&c->pair, out->msg, &h)) {
 		stat_inc(orphan_responses);
 		c->doubt.orphan = h.first.time;
 		return;
 	}
-	loss_note_response(c, pair_find(&c->pair, out->key), &h.first);
+	if (!c->proto->multiplexed)
+		loss_note_response(c, pair_find(&c->pair, out->key), &h.first);
 }
 
 static void message_ends(struct conn *c, struct flow *f)
@@ -60,27 +80,81 @@ static void message_ends(struct conn *c, struct flow *f)
 	pair_end(&c->pair, m.type, m.key, last.time ? last : stream_last(f->stream));
 }
 
+/* The message that *out speaks of has an end of its own, and bytes of others in between. */
+static void touch(struct conn *c, struct flow *f, const struct proto_out *out)
+{
+	f->message = (struct flow_message){ 0 };
+	if (!out->key)
+		return;
+	if (stream_skipping(f->stream))
+		f->message = (struct flow_message){ .key = out->key, .type = out->type };
+	pair_touch(&c->pair, out->type, out->key, stream_mark_end(f->stream, stream_front(f->stream) - 1));
+}
+
+static bool is_enabled(const struct conn *c, const struct proto_ops *proto)
+{
+	for (const struct proto_ops *const *p = c->table->config.protocols; *p; p++)
+		if (*p == proto)
+			return true;
+	return false;
+}
+
+/* The connection goes on in another protocol, and the request that asked for it is answered in that. */
+static void switch_to(struct conn *c, uint64_t key, const struct proto_ops *next)
+{
+	const struct proto_ops *old = c->proto;
+	struct exchange *x = pair_find(&c->pair, key);
+	void *session = c->session;
+
+	if (!is_enabled(c, next) || flow_adopt(c, next)) {
+		flow_opaque(c, STAT_drop_out_of_step);
+		return;
+	}
+	old->fini(session);
+	free(session);
+	for (int dir = 0; dir < 2; dir++)
+		c->flow[dir].message = (struct flow_message){ 0 };
+	if (x && pair_switch(&c->pair, x, next, c->session))
+		flow_opaque(c, STAT_drop_memory);
+}
+
+static void take_head(struct conn *c, enum ev_dir dir, size_t n, const struct proto_out *out)
+{
+	if (out->type == MSG_REQUEST)
+		request_begins(c, dir, n, out);
+	else
+		response_begins(c, dir, n, out);
+	if (!c->off)
+		c->flow[dir].message = (struct flow_message){ .key = out->key, .type = out->type };
+}
+
 /* n bytes at the front are what *out says. */
 static void take(struct conn *c, enum ev_dir dir, size_t n, const struct proto_out *out)
 {
 	struct flow *f = &c->flow[dir];
 
-	if (out->flags & OUT_HEAD && !(out->flags & OUT_INTERIM)) {
-		if (out->type == MSG_REQUEST)
-			request_begins(c, dir, n, out->msg);
-		else
-			response_begins(c, dir, n, out);
-		if (c->off)
-			return;
-		f->message = (struct flow_message){ .key = out->key, .type = out->type };
+	if (out->flags & OUT_HEAD && !(out->flags & OUT_INTERIM))
+		take_head(c, dir, n, out);
+	if (c->off)
+		return;
+	if (out->flags & OUT_MORE)
+		pair_more(&c->pair, out->msg);
+	if (out->flags & OUT_ABOVE) {
+		struct pair_head h = head_of(f, dir, n);
+
+		pair_end_above(&c->pair, out->key, out->msg, &h);
 	}
 	stream_consume(f->stream, n);
 	if (out->skip)
 		stream_skip(f->stream, out->skip);
 	if (out->flags & OUT_END)
 		f->message = (struct flow_message){ .key = out->key, .type = out->type, .ending = true };
+	else if (c->proto->multiplexed)
+		touch(c, f, out);
 	if (f->message.ending && !stream_skipping(f->stream))
 		message_ends(c, f);
+	if (out->flags & OUT_SWITCH)
+		switch_to(c, out->key, out->next);
 	if (out->flags & OUT_OPAQUE)
 		flow_opaque(c, STAT_drop_out_of_step);
 }
@@ -89,7 +163,9 @@ static void take(struct conn *c, enum ev_dir dir, size_t n, const struct proto_o
 
 static bool looks_like_request(const struct conn *c, enum ev_dir dir, struct slice in)
 {
-	return in.n && c->doubt.requests == (int8_t)dir && c->proto->sniff(in, dir) != SNIFF_NO;
+	if (!in.n || c->doubt.requests != (int8_t)dir)
+		return false;
+	return c->proto->begins ? c->proto->begins(c->session, dir, in) : c->proto->sniff(in, dir) != SNIFF_NO;
 }
 
 /* What stands at the front cannot be read on. */
@@ -137,7 +213,7 @@ static bool parse_failed(struct conn *c, enum ev_dir dir, struct slice in, int64
 	if (r == -EMSGSIZE) {
 		broken(c, dir, in, STAT_drop_head_too_long);
 	} else {
-		stat_inc(out_of_step);
+		stats[c->proto->out_of_step]++;
 		broken(c, dir, in, STAT_drop_out_of_step);
 	}
 	if (!c->off)
@@ -153,7 +229,7 @@ static bool parse(struct conn *c, enum ev_dir dir, struct slice in)
 	struct proto_out out = { 0 };
 	int64_t r;
 
-	if (c->doubt.requests == (int8_t)!dir && (c->doubt.lossy || dir == DIR_SEND))
+	if (!c->proto->multiplexed && c->doubt.requests == (int8_t)!dir && (c->doubt.lossy || dir == DIR_SEND))
 		loss_response_next(c, dir);
 	r = c->proto->parse(c->session, dir, in, &out);
 	if (r < 0)
@@ -174,6 +250,7 @@ static bool step(struct conn *c, enum ev_dir dir)
 {
 	struct flow *f = &c->flow[dir];
 	struct slice in;
+	bool moved;
 
 	if (c->off || stream_skipping(f->stream))
 		return false;
@@ -188,11 +265,13 @@ static bool step(struct conn *c, enum ev_dir dir)
 		pass_hole(c, dir, in);
 		return true;
 	}
-	if (!c->proto)
-		return detect_step(c, dir);
-	if (f->lost)
-		return loss_search(c, dir, in);
-	return parse(c, dir, in);
+	if (c->proto && !f->lost)
+		return parse(c, dir, in);
+	moved = c->proto ? loss_search(c, dir, in) : detect_step(c, dir);
+	if (moved || c->off || !stream_hole(f->stream))
+		return moved;
+	pass_hole(c, dir, in); /* what it waits for will not come */
+	return true;
 }
 
 void flow_run(struct conn *c, enum ev_dir dir)
@@ -207,13 +286,28 @@ void flow_run(struct conn *c, enum ev_dir dir)
 	} while (moved && !c->off && stream_peek(c->flow[dir].stream).n); /* it may have waited for this one */
 }
 
+void flow_unblock(struct conn *c, enum ev_dir dir)
+{
+	struct flow *f = &c->flow[dir];
+	uint64_t front;
+
+	do {
+		if (c->off || !f->blocked || !c->proto->answers || !c->proto->answers(c->session, 0))
+			return;
+		f->orphan = true;
+		front = stream_front(f->stream);
+		flow_run(c, dir);
+	} while (!c->off && c->proto->multiplexed && stream_front(f->stream) != front);
+}
+
 int flow_adopt(struct conn *c, const struct proto_ops *proto)
 {
 	void *session = calloc(1, proto->session_size);
 
 	if (!session)
 		return -ENOMEM;
-	if (proto->init(session, &c->table->config.proto)) {
+	if (proto->init(session, &c->table->config.proto) || (proto->multiplexed && pair_index(&c->pair))) {
+		proto->fini(session);
 		free(session);
 		return -ENOMEM;
 	}
@@ -263,10 +357,7 @@ void flow_end(struct conn *c, enum ev_dir dir, uint64_t bytes, bool reset)
 		stream_tick(f->stream, UINT64_MAX);
 		flow_run(c, dir);
 	} while (!c->off && stream_waiting(f->stream));
-	if (!c->off && f->blocked && c->proto->answers && c->proto->answers(c->session, 0)) {
-		f->orphan = true;
-		flow_run(c, dir);
-	}
+	flow_unblock(c, dir);
 	if (c->off)
 		return;
 	f->ended = true;
@@ -285,7 +376,7 @@ void flow_leftover(struct conn *c, int drop)
 	if (c->off || !c->proto || c->doubt.requests < 0)
 		return;
 	f = &c->flow[c->doubt.requests];
-	if (f->lost || f->message.type || stream_skipping(f->stream))
+	if (f->lost || (f->message.type && !c->proto->multiplexed) || stream_skipping(f->stream))
 		return;
 	if (!looks_like_request(c, (enum ev_dir)c->doubt.requests, stream_peek(f->stream)))
 		return;
@@ -302,6 +393,14 @@ void flow_touch(struct conn *c)
 		if (f->message.type)
 			pair_touch(&c->pair, f->message.type, f->message.key, stream_last(f->stream));
 	}
+}
+
+void flow_forget(struct conn *c)
+{
+	if (c->off || !c->proto || !c->proto->forget)
+		return;
+	list_for_each(at, &c->pair.open)
+		c->proto->forget(c->session, list_entry(at, struct exchange, link)->key);
 }
 
 static void verdict_set(struct conn *c, const uint64_t skip_to[2], const uint64_t grant_to[2])

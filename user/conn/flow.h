@@ -52,6 +52,8 @@ struct conn_doubt {
 	uint64_t asked;	  /* time of the newest request, */
 	uint64_t orphan;  /* ... and of the newest response that was nobody's */
 	uint64_t found;	  /* offset in the direction of requests where the last loss had ended */
+	uint64_t lost_at; /* multiplexed: time of the last loss, after which the end of what was open may be missing, */
+	uint64_t looked;  /* ... and when that was last looked at */
 	int distrust;	  /* requests were lost: enum stat_id that the next one is dropped as unless it proves itself; 0 */
 };
 
@@ -97,12 +99,16 @@ struct conn_table {
 void flow_run(struct conn *c, enum ev_dir dir);
 /* The direction has ended after `bytes`: completes what lasts until then. */
 void flow_end(struct conn *c, enum ev_dir dir, uint64_t bytes, bool reset);
+/* A response that waits for its request waits no longer: goes on without. */
+void flow_unblock(struct conn *c, enum ev_dir dir);
 /* The kernel passed over bytes below `seen`. */
 void flow_passed(struct conn *c, enum ev_dir dir, uint64_t seen, uint64_t time);
 /* A head that began and will not end is a request that was seen: counted as `drop`. */
 void flow_leftover(struct conn *c, int drop);
 /* What is known of messages in progress goes to their exchanges. */
 void flow_touch(struct conn *c);
+/* The session need not follow what is open any more. */
+void flow_forget(struct conn *c);
 /* Closes what is open (without an answer: dropped as `drop`) and reads nothing more of this connection. */
 void flow_off(struct conn *c, int drop);
 /* The same where the protocol is not known (any more). */
@@ -130,6 +136,10 @@ bool loss_trusts(struct conn *c, enum ev_dir dir, const struct mark *first);
 /* Requests that went out together are told apart by order alone. */
 void loss_note_request(struct conn *c, enum ev_dir dir);
 void loss_note_response(struct conn *c, const struct exchange *x, const struct mark *first);
+/* Closes what was open when bytes were lost and has not moved for --request-timeout. */
+void loss_expire(struct conn *c);
+/* The connection has ended: closes what is open. Where its end may have been lost, nobody knows whether it came. */
+void loss_close(struct conn *c, enum call_end why);
 
 /* ---- idle.c ---- */
 void idle_tick(struct conn_table *t);

@@ -33,10 +33,7 @@ void idle_flush(struct conn *c)
 			flow_run(c, (enum ev_dir)dir);
 		}
 	for (int dir = 0; dir < 2 && !c->off; dir++)
-		if (c->flow[dir].blocked) {
-			unblock(c, &c->flow[dir]);
-			flow_run(c, (enum ev_dir)dir);
-		}
+		flow_unblock(c, (enum ev_dir)dir);
 }
 
 static bool due(const struct conn *c)
@@ -66,6 +63,7 @@ static void time_out(struct conn *c)
 {
 	flow_touch(c);
 	stat_add(requests_timed_out, c->pair.n);
+	flow_forget(c);
 	c->doubt.unpaired = true; /* a late answer still finds its request in the session, and nobody here */
 	pair_close(&c->pair, CALL_TIMEOUT, c->table->now, 0);
 	conn_settle(c);

@@ -5,6 +5,9 @@
  * candidates are no candidate. A connection that was seen to send requests ahead of answers ("pipelined") offers no such
  * proof: a loss is its end.
  */
+#include <errno.h>
+
+#include "base/scope.h"
 #include "base/stats.h"
 #include "conn/flow.h"
 
@@ -55,6 +58,20 @@ static bool begins_within(const struct flow *f)
 	return same_operation(&before, &first);
 }
 
+/* Streams that are open stay so: their end may yet be seen. */
+static void lost_frames(struct conn *c, enum ev_dir dir, struct flow *f)
+{
+	struct exchange *x = f->message.type ? pair_find(&c->pair, f->message.key) : NULL;
+
+	if (x) {
+		pair_touch(&c->pair, f->message.type, x->key, stream_last(f->stream));
+		x->call.truncated = true;
+	}
+	f->message = (struct flow_message){ 0 };
+	c->doubt.lost_at = c->table->now;
+	c->proto->resync(c->session, dir, SLICE(""));
+}
+
 void loss_happened(struct conn *c, enum ev_dir dir, bool begun, int drop)
 {
 	struct flow *f = &c->flow[dir];
@@ -63,6 +80,10 @@ void loss_happened(struct conn *c, enum ev_dir dir, bool begun, int drop)
 	f->lost = true;
 	f->blocked = false;
 	f->searched = 0;
+	if (c->proto->multiplexed) {
+		lost_frames(c, dir, f);
+		return;
+	}
 	if (begun && c->doubt.requests == (int8_t)dir && begins_within(f))
 		c->doubt.pipelined = true;
 	if (c->doubt.pipelined) {
@@ -83,6 +104,8 @@ void loss_again(struct conn *c, enum ev_dir dir)
 	c->doubt.lossy = true;
 	if (c->doubt.requests != (int8_t)dir)
 		c->doubt.missed = true;
+	if (c->proto && c->proto->multiplexed)
+		lost_frames(c, dir, &c->flow[dir]);
 }
 
 bool loss_search(struct conn *c, enum ev_dir dir, struct slice in)
@@ -95,12 +118,14 @@ bool loss_search(struct conn *c, enum ev_dir dir, struct slice in)
 		f->lost = false;
 		f->searched = 0;
 		if (!f->joining)
-			stat_inc(resyncs);
+			stats[c->proto->resynced]++;
 		f->joining = false;
 		if (c->doubt.requests == (int8_t)dir)
 			c->doubt.found = stream_front(f->stream);
 		return true;
 	}
+	if (at == -EINPROGRESS)
+		return false;
 	f->searched += (uint32_t)in.n;
 	stream_consume(f->stream, in.n);
 	if (f->searched > FLOW_SEARCH_MAX)
@@ -222,4 +247,51 @@ void loss_note_response(struct conn *c, const struct exchange *x, const struct m
 
 	if (next && !c->doubt.lossy && next->req_first.time < first->time)
 		c->doubt.pipelined = true;
+}
+
+/* ---- multiplexed connections: what was open when bytes were lost ---- */
+
+#define LOOK_NS 1000000000ULL
+
+static bool may_have_ended(const struct conn *c, const struct exchange *x)
+{
+	return c->doubt.lost_at && x->req_first.time <= c->doubt.lost_at;
+}
+
+void loss_expire(struct conn *c)
+{
+	uint64_t now = c->table->now, timeout = c->table->config.request_timeout;
+
+	if (c->off || !timeout || now - c->doubt.looked < LOOK_NS)
+		return;
+	c->doubt.looked = now;
+	list_for_each_safe(at, &c->pair.open) {
+		struct exchange *x = list_entry(at, struct exchange, link);
+		uint64_t moved = MAX(x->req_last.time, x->resp_last.time);
+
+		if (!may_have_ended(c, x))
+			return; /* they are in the order of their beginnings */
+		if (now < moved || now - moved < timeout)
+			continue;
+		stat_inc(requests_timed_out);
+		c->proto->forget(c->session, x->key);
+		pair_close_one(&c->pair, x, CALL_TIMEOUT, now, 0);
+	}
+}
+
+void loss_close(struct conn *c, enum call_end why)
+{
+	bool lost = !c->off && c->doubt.requests >= 0 && c->flow[!c->doubt.requests].lost;
+
+	flow_touch(c);
+	if (!c->off && c->proto && c->proto->multiplexed) {
+		flow_forget(c);
+		list_for_each_safe(at, &c->pair.open) {
+			struct exchange *x = list_entry(at, struct exchange, link);
+
+			if (may_have_ended(c, x)) /* a span that says so: there is no other stream to mistake it for */
+				pair_close_one(&c->pair, x, CALL_TIMEOUT, c->table->now, 0);
+		}
+	}
+	pair_close(&c->pair, lost ? CALL_CUT : why, c->table->now, STAT_drop_gap);
 }

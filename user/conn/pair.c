@@ -1,17 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conn/pair.h"
 
+#include <errno.h>
+
 #include "base/stats.h"
 
 void pair_init(struct pair *p, struct arena_pool *pool, const struct exchange_sink *sink, const struct conn_info *conn)
 {
 	*p = (struct pair){ .pool = pool, .sink = sink, .conn = conn };
 	list_init(&p->open);
+	table_init(&p->by_key, PAIR_OPEN_MAX);
 }
 
 void pair_fini(struct pair *p)
 {
 	pair_abandon(p, STAT_drop_shutdown);
+	table_fini(&p->by_key);
+}
+
+int pair_index(struct pair *p)
+{
+	list_for_each(at, &p->open) {
+		struct exchange *x = list_entry(at, struct exchange, link);
+		int r = table_set(&p->by_key, x->key, x);
+
+		if (r)
+			return r;
+	}
+	p->indexed = true;
+	return 0;
 }
 
 struct exchange *pair_oldest(const struct pair *p)
@@ -29,6 +46,8 @@ struct exchange *pair_find(const struct pair *p, uint64_t key)
 {
 	struct exchange *newest;
 
+	if (p->indexed)
+		return table_get(&p->by_key, key);
 	if (list_empty(&p->open))
 		return NULL;
 	newest = list_entry(p->open.prev, struct exchange, link);
@@ -47,6 +66,8 @@ static struct exchange *take(struct pair *p, struct exchange *x)
 {
 	list_del(&x->link);
 	p->n--;
+	if (p->indexed)
+		table_del(&p->by_key, x->key);
 	return x;
 }
 
@@ -75,6 +96,10 @@ bool pair_request(struct pair *p, const struct proto_ops *proto, const struct me
 		return false;
 	}
 	x = make(p, proto, m);
+	if (x && p->indexed && table_set(&p->by_key, x->key, x)) {
+		exchange_free(x);
+		x = NULL;
+	}
 	if (!x) {
 		stat_inc(drop_memory);
 		return false;
@@ -92,22 +117,70 @@ bool pair_request(struct pair *p, const struct proto_ops *proto, const struct me
 	return true;
 }
 
+/* False: x is gone, for a status that is not kept must not look like one that never came. */
+static bool answer(struct pair *p, struct exchange *x, const struct message *m, const struct pair_head *h)
+{
+	x->call.resp = x->call.proto->keep(m, &x->arena);
+	if (!x->call.resp) {
+		stat_inc(drop_memory);
+		p->sink->abandon(p->sink->arg, take(p, x));
+		return false;
+	}
+	x->call.truncated |= m->truncated;
+	x->resp_first = h->first;
+	x->resp_last = h->head;
+	return true;
+}
+
 bool pair_response(struct pair *p, const struct message *m, const struct pair_head *h)
 {
 	struct exchange *x = pair_find(p, m->key);
 
 	if (!x || x->call.resp)
 		return false;
-	x->call.resp = x->call.proto->keep(m, &x->arena);
-	if (!x->call.resp) { /* a status that is not kept must not look like one that never came */
-		stat_inc(drop_memory);
-		p->sink->abandon(p->sink->arg, take(p, x));
-		return true;
-	}
-	x->call.truncated |= m->truncated;
-	x->resp_first = h->first;
-	x->resp_last = h->head;
+	answer(p, x, m, h);
 	return true;
+}
+
+static void amend(struct exchange *x, const struct message *m)
+{
+	x->call.proto->amend((struct message *)x->call.resp, m, &x->arena); /* it was kept here */
+}
+
+void pair_more(struct pair *p, const struct message *m)
+{
+	struct exchange *x = pair_find(p, m->key);
+
+	if (x && x->call.resp && m->type == MSG_RESPONSE)
+		amend(x, m);
+}
+
+void pair_end_above(struct pair *p, uint64_t key, const struct message *m, const struct pair_head *h)
+{
+	list_for_each_safe(at, &p->open) {
+		struct exchange *x = list_entry(at, struct exchange, link);
+
+		if (x->key <= key)
+			continue;
+		if (x->call.resp)
+			amend(x, m);
+		else if (!answer(p, x, m, h))
+			continue;
+		pair_end(p, MSG_RESPONSE, x->key, h->head);
+	}
+}
+
+int pair_switch(struct pair *p, struct exchange *x, const struct proto_ops *proto, void *session)
+{
+	enum ev_dir from = x->call.server ? DIR_RECV : DIR_SEND;
+	struct message *m = proto->inherit(session, x->call.req, from, &x->arena);
+
+	if (!m)
+		return -ENOMEM;
+	x->call.req = m;
+	x->call.proto = proto;
+	x->key = m->key;
+	return proto->multiplexed ? pair_index(p) : 0;
 }
 
 void pair_touch(struct pair *p, uint8_t type, uint64_t key, struct mark last)

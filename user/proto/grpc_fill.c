@@ -93,9 +93,9 @@ static void put_count(struct description *d, const struct grpc_count *c, const c
 /* What the messages prove: a stream of one message looks like none. */
 static void put_streaming(struct description *d, const struct grpc_count sent[2])
 {
-	bool client = !sent[0].lost && sent[0].messages > 1, server = !sent[1].lost && sent[1].messages > 1;
+	bool client = sent[0].messages > 1, server = sent[1].messages > 1;
 
-	if (client || server)
+	if (!sent[0].lost && !sent[1].lost && (client || server))
 		describe_str(d, "spandrel.grpc.streaming",
 			     client && server ? SLICE("bidi") : client ? SLICE("client") : SLICE("server"));
 }

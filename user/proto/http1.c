@@ -6,6 +6,7 @@
 #include "base/stats.h"
 #include "proto/grpc.h"
 #include "proto/http1_session.h"
+#include "proto/http2.h"
 #include "proto/http_fill.h"
 
 static int session_init(void *session, const struct proto_config *config)
@@ -152,7 +153,12 @@ static void response_begins(struct http1_session *s, struct http1_direction *d, 
 
 	if (ends_http(head->status, asked)) {
 		s->dir[DIR_RECV].state = s->dir[DIR_SEND].state = OPAQUE;
-		out->flags |= OUT_END | OUT_OPAQUE;
+		if (head->status == 101 && head->framing.h2c && !(out->flags & OUT_ORPHAN)) { /* RFC 7540 §3.2 */
+			out->flags |= OUT_INTERIM | OUT_SWITCH;
+			out->next = &http2_ops;
+		} else {
+			out->flags |= OUT_END | OUT_OPAQUE;
+		}
 	} else if (head->status < 200) {
 		out->flags |= OUT_INTERIM;
 		return; /* the answer is still to come */

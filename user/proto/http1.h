@@ -47,6 +47,7 @@ struct http1_framing {
 	bool chunked;	/* among them */
 	bool has_length, bad; /* bad: several lengths, not a number, chunked twice */
 	bool upgrade, connection_upgrade;
+	bool h2c; /* upgrade to HTTP/2 */
 	uint64_t length;
 };
 

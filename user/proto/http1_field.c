@@ -222,6 +222,7 @@ void http1_field_note(struct http1_head *head, struct slice name, struct slice v
 		note_coding(&head->framing, value);
 	} else if (id == F_UPGRADE) {
 		head->framing.upgrade = true;
+		head->framing.h2c |= list_has(value, SLICE("h2c"));
 	} else if (id == F_CONNECTION && list_has(value, SLICE("upgrade"))) {
 		head->framing.connection_upgrade = true;
 	}

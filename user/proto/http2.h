@@ -45,8 +45,6 @@ static inline const struct http2_message *http2_message_of(const struct message 
 	return (const struct http2_message *)m;
 }
 
-/* application/grpc with or without a suffix; gRPC-Web as well. */
-bool http2_is_grpc(struct slice content_type);
 /* RFC 9113 §7; empty for codes that it does not name. */
 struct slice http2_error_name(uint32_t code);
 

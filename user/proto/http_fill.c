@@ -14,12 +14,6 @@
 #define H2_NO_ERROR 0
 #define H2_CANCEL 8
 
-__attribute__((weak)) struct slice http2_error_name(uint32_t code) /* until HTTP/2's own */
-{
-	(void)code;
-	return SLICE_NONE;
-}
-
 /* ---- who was asked, and by whom ---- */
 
 static int default_port(const struct http_view *v)

@@ -2,8 +2,10 @@
 #include "proto/proto.h"
 
 #include "proto/http1.h"
+#include "proto/http2.h"
 
 const struct proto_ops *const protocols[] = {
+	&http2_ops, /* before HTTP/1, whose request line its preface resembles */
 	&http1_ops,
 	NULL,
 };
