@@ -120,8 +120,11 @@ static struct sample_verdict by_parent(const struct evidence *e, struct rule *ru
 
 	if (e->parent == SAMPLED_YES && outcome)
 		return by_parent_and_rule(e, rule);
-	if (e->parent == SAMPLED_YES)
-		return e->parent_unknown ? kept(KEPT_PARENT) : kept_at(KEPT_PARENT, e->parent_t);
+	if (e->parent == SAMPLED_YES) {
+		v = e->parent_unknown ? kept(KEPT_PARENT) : kept_at(KEPT_PARENT, e->parent_t);
+		v.by_context = true;
+		return v;
+	}
 	if (!outcome)
 		return not_kept(false);
 	v = by_rule(rule, e->r, now);
@@ -154,8 +157,22 @@ struct sample_verdict sample_judge(struct sampler *s, const struct evidence *e, 
 	v = by_order(s, e, now);
 	if (!v.keep || !s->rate.limited)
 		return v;
-	v.has_th = false;
+	v.has_th = v.by_context = false;
 	return rate_admit(&s->rate, now) ? v : not_kept(true);
+}
+
+struct sample_verdict sample_for_span(const struct sample_verdict *v, const struct span *span)
+{
+	struct trace_context origin = { .sampled = span->origin, .tracestate = span->trace_state };
+	struct sample_verdict own = *v;
+	struct evidence e = { 0 };
+
+	if (!v->by_context || span->origin != SAMPLED_YES)
+		return own;
+	evidence_origin(&e, span->trace_id, &origin);
+	own.has_th = !e.parent_unknown;
+	own.threshold = e.parent_t;
+	return own;
 }
 
 struct sample_verdict sample_decide(struct sampler *s, const uint8_t trace_id[16], const struct trace_context *parent)

@@ -62,6 +62,7 @@ struct sample_verdict {
 	bool keep;
 	bool has_th;	    /* the probability is known: `threshold` belongs in the tracestate */
 	bool over_rate;	    /* not kept because of a rate */
+	bool by_context;    /* kept by a parent alone: each span has the th of its own context */
 	uint8_t reason;	    /* enum sample_reason of what is kept */
 	uint64_t threshold; /* T */
 };
@@ -86,6 +87,8 @@ void evidence_span(struct evidence *e, const struct sampler *s, const struct spa
  * outcome still adds. Takes from the rates.
  */
 struct sample_verdict sample_judge(struct sampler *s, const struct evidence *e, const struct sample_verdict *before, uint64_t now);
+/* The verdict on its local trace as it is that of this span. */
+struct sample_verdict sample_for_span(const struct sample_verdict *v, const struct span *span);
 /* By the ids alone, for a sampler that is not local. */
 struct sample_verdict sample_decide(struct sampler *s, const uint8_t trace_id[16], const struct trace_context *parent);
 

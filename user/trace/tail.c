@@ -107,7 +107,9 @@ static void forget(struct tail *t, struct trace *tr)
 
 static void hand_out(struct tail *t, struct span *s, const struct sample_verdict *v)
 {
-	t->out.decided(t->out.arg, s, v);
+	struct sample_verdict own = sample_for_span(v, s);
+
+	t->out.decided(t->out.arg, s, &own);
 }
 
 static void decide(struct tail *t, struct trace *tr)
