@@ -116,6 +116,9 @@ void config_sample(const struct config *c, struct sample_config *out);
 /* The words of --link and --protocols, K=V options, URL: 0, or -EINVAL with one line in `error`. */
 int config_check_lists(const struct config *c, char *error, size_t size);
 
+/* Cuts ":plain" off a header's name. Was it there? */
+bool config_header_plain(struct slice *name);
+
 /* OTEL_* variables as values of options (otel_env.c): calls set() for each; a bad one is warned about and ignored. */
 void config_otel_env(struct config *c, int (*set)(struct config *c, const char *option, const char *value));
 

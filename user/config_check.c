@@ -49,13 +49,27 @@ static int check_pairs(const char *option, const struct strlist *l, char *error,
 	return 0;
 }
 
+bool config_header_plain(struct slice *name)
+{
+	const struct slice suffix = SLICE(":plain");
+	bool plain = name->n > suffix.n && slice_eq(slice_from(*name, name->n - suffix.n), suffix);
+
+	if (plain)
+		name->n -= suffix.n;
+	return plain;
+}
+
 static int check_names(const char *option, const struct strlist *l, char *error, size_t size)
 {
 	static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
 
-	for (size_t i = 0; i < l->n; i++)
-		if (strspn(l->v[i], token) != strlen(l->v[i]))
+	for (size_t i = 0; i < l->n; i++) {
+		struct slice name = slice_str(l->v[i]);
+
+		config_header_plain(&name);
+		if (strspn(l->v[i], token) < name.n)
 			return refuse(error, size, option, "a header's name", slice_str(l->v[i]));
+	}
 	return 0;
 }
 

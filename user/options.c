@@ -31,7 +31,7 @@ const struct option options[] = {
 	GROUP("Protocols"),
 	TEXT("protocols", protocols.list, "LIST", "all", "protocols to recognise: http2, http1, or all"),
 	LIST("capture-header", protocols.capture_header, "NAME",
-	     "export this header; x-request-id and x-correlation-id are always captured"),
+	     "export this header, REDACTED if its name speaks of secrets unless NAME:plain; x-request-id, x-correlation-id always"),
 	LIST("keep-query", protocols.keep_query, "GLOB", "query keys whose values are shown; all others are REDACTED"),
 	LIST("exclude-method", protocols.exclude_method, "GLOB",
 	     "no spans of RPC methods like this, as package.Service/Method: grpc.health.*/*"),

@@ -37,6 +37,8 @@
 struct texts {
 	struct slice capture[CAPTURE_MAX]; /* lower-case copies, owned */
 	size_t n_capture;
+	struct slice plain[CAPTURE_MAX]; /* of these, what is shown whatever its name says */
+	size_t n_plain;
 	struct slice *keep_query, *resource; /* arrays owned, text borrowed */
 };
 
@@ -182,22 +184,35 @@ static void on_facts(void *arg, const struct ev_head *record)
 
 /* configuration → stages */
 
-static int capture_add(struct texts *t, const char *name)
+/* Index of the name, which is added if need be; -E2BIG (said), -ENOMEM. */
+static int capture_index(struct texts *t, struct slice name)
 {
 	char *copy;
 
 	for (size_t i = 0; i < t->n_capture; i++)
-		if (slice_eq_nocase(t->capture[i], slice_str(name)))
-			return 0;
+		if (slice_eq_nocase(t->capture[i], name))
+			return (int)i;
 	if (t->n_capture == CAPTURE_MAX)
 		return log_ret(-E2BIG, "--capture-header: expected at most %d names", CAPTURE_MAX);
-	copy = strdup(name);
+	copy = strndup(name.p, name.n);
 	if (!copy)
 		return -ENOMEM;
 	for (char *c = copy; *c; c++)
 		*c = (char)tolower((unsigned char)*c);
-	t->capture[t->n_capture++] = slice_str(copy);
-	return 0;
+	t->capture[t->n_capture] = slice_str(copy);
+	return (int)t->n_capture++;
+}
+
+/* NAME or NAME:plain */
+static int capture_add(struct texts *t, const char *text)
+{
+	struct slice name = slice_str(text);
+	bool plain = config_header_plain(&name);
+	int i = capture_index(t, name);
+
+	if (i >= 0 && plain && t->n_plain < CAPTURE_MAX)
+		t->plain[t->n_plain++] = t->capture[i];
+	return MIN(i, 0);
 }
 
 static int capture_add_all(struct texts *t, const struct strlist *l)
@@ -359,7 +374,9 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 	p->describe = (struct describe_config){ .semconv = semconv_of(config->identity.semconv),
 						.max_value = config->protocols.max_attribute_length,
 						.keep_query = p->texts.keep_query,
-						.n_keep_query = config->protocols.keep_query.n };
+						.n_keep_query = config->protocols.keep_query.n,
+						.plain_headers = p->texts.plain,
+						.n_plain_headers = p->texts.n_plain };
 	if (!r)
 		r = make_sampler(p);
 	if (!r)

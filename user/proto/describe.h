@@ -23,6 +23,8 @@ struct describe_config {
 	size_t max_value;		/* --max-attribute-length, in bytes, cut at a UTF-8 border; 0: no limit */
 	const struct slice *keep_query; /* globs of query keys whose values may be shown */
 	size_t n_keep_query;
+	const struct slice *plain_headers; /* lower case; shown although their names speak of secrets */
+	size_t n_plain_headers;
 };
 
 struct description {

@@ -3,6 +3,7 @@
 
 #include "base/scope.h"
 #include "base/stats.h"
+#include "proto/redact.h"
 #include "proto/semconv.h"
 #include "trace/cause.h"
 #include "trace/sample.h"
@@ -64,6 +65,7 @@ void span_keep(struct span *s, const struct sample_verdict *v)
 		threshold_text(v->threshold, th);
 	s->trace_state = tracestate_with_th(s->trace_state, slice_str(th), &s->exchange->arena);
 	semconv_apply(&s->d, s->kind == SPAN_SERVER || s->kind == SPAN_CONSUMER);
+	redact_description(&s->d);
 }
 
 /* What every protocol shares. */
