@@ -93,6 +93,7 @@ help:
 	@echo 'make live     the live tests alone (root; T=name: those whose name begins so)'
 	@echo 'make test-vm  stock kernels in QEMU, each way into them (root; KERNELS=…, WAYS=…)'
 	@echo 'make budget   what the programs and maps cost the kernel, against the committed table (root)'
+	@echo 'make drill    the back end away for two minutes under load: nothing may be lost (root)'
 	@echo 'make fuzz     fuzz the parsers for a while'
 	@echo 'make bench    what tracing costs (root)'
 	@echo 'make readme   the tables of README.md anew from the program'

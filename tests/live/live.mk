@@ -13,4 +13,8 @@ LIVE_TESTS += 'env SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) test
 live: $(BUILD)/spandrel
 	$(Q)SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py $(if $(LIST),--list) $(if $(KEEP),--keep) $(T)
 
-.PHONY: live live-programs
+# the back end away for two minutes under 2,000 requests a second
+drill: $(BUILD)/spandrel
+	$(Q)OUTAGE_SECONDS=120 SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py outage_drill
+
+.PHONY: live live-programs drill

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An OTLP/HTTP back end. sink.py host:port FILE [certificate key CA]: a JSON line in FILE for each request. Answers 200, or
-what the file FILE.plan says: a line `status [header: value]` for each of the next requests, `hang` for no answer."""
+what the file FILE.plan says: a line `status [header: value]` for each of the next requests, `hang` for no answer,
+`slow SECONDS` for 200 after that time."""
 import base64
 import json
 import os
@@ -44,6 +45,9 @@ class Handler(BaseHTTPRequestHandler):
         else:
             body = self.rfile.read(int(self.headers["Content-Length"]))
         status, _, header = next_answer().partition(" ")
+        if status == "slow":
+            time.sleep(float(header))
+            status, header = "200", ""
         with open(out, "a") as f:
             f.write(json.dumps({"path": self.path, "status": status, "time": time.time(),
                                 "headers": {k.lower(): v for k, v in self.headers.items()},
