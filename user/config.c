@@ -187,6 +187,11 @@ bool config_selects(const struct config *c)
 	return s->all || s->pid.n || s->exe.n || s->comm.n || s->port.n || s->cgroup.n;
 }
 
+static bool to_stdout(const char *path)
+{
+	return path && !strcmp(path, "-");
+}
+
 static int check_pairs(struct source *s)
 {
 	const struct config *c = s->c;
@@ -198,8 +203,10 @@ static int check_pairs(struct source *s)
 		return source_refuse(s, "--all: contradicts another selector: expected --all with exclusions only");
 	if (c->operate.record && c->operate.replay)
 		return source_refuse(s, "--record: contradicts --replay: expected one of them");
-	if (c->export.console && c->export.file && !strcmp(c->export.file, "-"))
-		return source_refuse(s, "--console: contradicts --file -: both write to standard output");
+	if (to_stdout(c->export.file) + to_stdout(c->export.access_log) + c->export.console > 1)
+		return source_refuse(s, "--%s: contradicts --%s: both write to standard output",
+				     c->export.console ? "console" : "access-log -",
+				     to_stdout(c->export.file) ? "file -" : "access-log -");
 	if (!c->export.otlp_cert != !c->export.otlp_key)
 		return source_refuse(s, "--otlp-%s: expected --otlp-%s with it", c->export.otlp_cert ? "cert" : "key",
 			      c->export.otlp_cert ? "key" : "cert");

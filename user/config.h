@@ -56,7 +56,8 @@ struct config_export {
 	uint64_t otlp_timeout, batch_age; /* ns */
 	char *otlp_ca, *otlp_cert, *otlp_key;
 	uint64_t batch_size;
-	char *file;
+	char *file, *access_log;
+	uint64_t file_size;
 	bool console;
 };
 

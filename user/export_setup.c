@@ -82,8 +82,10 @@ static void fill(struct export_setup *s, const struct config *config)
 	e->spool_dir = config->limits.spool_dir;
 	e->spool_size = config->limits.spool_size;
 	e->batch_age = c->batch_age;
-	e->console = c->console || (!c->file && !s->n_urls && !s->zipkin);
+	e->console = c->console || (!c->file && !c->access_log && !s->n_urls && !s->zipkin);
 	e->file = c->file;
+	e->access_log = c->access_log;
+	e->file_size = c->file_size;
 	e->version = VERSION;
 	e->otlp = http_of(c, format_of(c->otlp_protocol));
 	e->otlp.urls = (const char *const *)s->urls;

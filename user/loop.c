@@ -149,10 +149,12 @@ static void signals_read(struct loop *l)
 	struct signalfd_siginfo s;
 
 	while (read(l->signals, &s, sizeof(s)) == sizeof(s)) {
-		if (s.ssi_signo == SIGHUP)
-			reload(l);
-		else
+		if (s.ssi_signo != SIGHUP) {
 			l->stop = true;
+		} else if (l->pipeline) {
+			pipeline_reopen(l->pipeline);
+			reload(l);
+		}
 	}
 }
 

@@ -76,6 +76,10 @@ const struct option options[] = {
 	NUMBER("batch-size", export.batch_size, "512", 1, 65536, "spans in one request"),
 	TIME("batch-age", export.batch_age, "1s", "a batch is sent after this time even if not full"),
 	TEXT("file", export.file, "PATH", NULL, "append OTLP/JSON lines; - for standard output"),
+	TEXT("access-log", export.access_log, "PATH", NULL,
+	     "one JSON line a request, with trace and span id; - for standard output; SIGHUP opens it again"),
+	SIZE("file-size", export.file_size, "0", 0, 1024 * 1024 * MIB,
+	     "of --file and --access-log: a file that would grow larger becomes PATH.1, and so on to PATH.5; 0: no limit"),
 	FLAG("console", export.console, "one line a span; the default when nothing else is chosen"),
 
 	GROUP("Limits"),

@@ -447,6 +447,11 @@ struct sampler *pipeline_sampler(struct pipeline *p)
 	return p->sampler;
 }
 
+void pipeline_reopen(struct pipeline *p)
+{
+	export_reopen(p->export);
+}
+
 void pipeline_finish(struct pipeline *p, uint64_t now)
 {
 	conn_table_close(p->conns);

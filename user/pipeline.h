@@ -32,6 +32,7 @@ void pipeline_turn(struct pipeline *p, uint64_t now);
 /* SIGHUP: the sampling of another configuration, checked already. 0, or -errno and nothing has changed. */
 int pipeline_sampling(struct pipeline *p, const struct config *config);
 struct sampler *pipeline_sampler(struct pipeline *p); /* for temporary rules */
+void pipeline_reopen(struct pipeline *p); /* SIGHUP: files that somebody moved */
 /* No more events: decides and hands out everything. Then call pipeline_turn() until pipeline_idle(). */
 void pipeline_finish(struct pipeline *p, uint64_t now);
 bool pipeline_idle(const struct pipeline *p);

@@ -204,6 +204,132 @@ static void test_export__a_line_cut_short_is_taken_back(void)
 	expect_all_gone(40);
 }
 
+static const char *numbered(const char *path, int i)
+{
+	static char name[160];
+
+	snprintf(name, sizeof(name), i ? "%s.%d" : "%s", path, i);
+	return name;
+}
+
+/* Every span is in exactly one of the files, the newest in PATH; none is larger than the limit; the oldest are gone. */
+static void test_export__a_file_of_its_size_begins_anew(void)
+{
+	struct export_config c = config();
+	struct export *e;
+	unsigned total = 0;
+	size_t n;
+
+	c.file = path_of("rotated");
+	c.file_size = 30000;
+	REQUIRE(!export_new(&e, &c, NULL));
+	for (unsigned i = 0; i < 20; i++) {
+		push(e, 10 * i, 10);
+		CHECK(strstr(slurp(c.file, &n), "ff0000000000") != NULL);
+	}
+	for (int i = 0; i <= 5; i++) {
+		CHECK(lines_whole(slurp(numbered(c.file, i), &n)));
+		CHECK(n > 0 && n <= 30000);
+		total += count_in(slurp(numbered(c.file, i), &n), "traceId");
+	}
+	CHECK(access(numbered(c.file, 6), F_OK));
+	CHECK(total < 200 && total >= 100);
+	CHECK(strstr(slurp(c.file, &n), "ff000000000000c7") != NULL); /* 199 */
+	CHECK(!strstr(slurp(numbered(c.file, 1), &n), "ff000000000000c7"));
+	c.file_size = 100; /* less than a batch: each has a file of its own */
+	push(e, 200, 10);
+	export_free(e);
+	REQUIRE(!export_new(&e, &c, NULL));
+	push(e, 210, 10);
+	push(e, 220, 10);
+	CHECK_INT(count_in(slurp(c.file, &n), "traceId"), 10);
+	CHECK_INT(count_in(slurp(numbered(c.file, 1), &n), "traceId"), 10);
+	export_free(e);
+	expect_all_gone(230);
+}
+
+/* A folder that cannot be written, a link: no new file, but nothing is lost. */
+static void test_export__a_file_that_cannot_move_grows(void)
+{
+	struct export_config c = config();
+	char to[128], link[128];
+	struct export *e;
+	size_t n;
+
+	snprintf(to, sizeof(to), "%s", path_of("target"));
+	snprintf(link, sizeof(link), "%s", path_of("link"));
+	fclose(fopen(to, "w"));
+	REQUIRE(!symlink(to, link));
+	c.file = link;
+	c.file_size = 1000;
+	REQUIRE(!export_new(&e, &c, NULL));
+	push(e, 0, 50);
+	CHECK_INT(count_in(slurp(to, &n), "traceId"), 50);
+	CHECK(access(numbered(link, 1), F_OK));
+	export_free(e);
+	c.file = "/dev/null";
+	REQUIRE(!export_new(&e, &c, NULL));
+	push(e, 50, 50);
+	export_free(e);
+	CHECK(access("/dev/null.1", F_OK));
+	expect_all_gone(100);
+}
+
+static void test_export__reopened_after_it_was_moved(void)
+{
+	struct export_config c = config();
+	struct export *e;
+	char moved[128];
+	size_t n;
+
+	snprintf(moved, sizeof(moved), "%s", path_of("moved"));
+	c.file = path_of("original");
+	REQUIRE(!export_new(&e, &c, NULL));
+	push(e, 0, 10);
+	REQUIRE(!rename(c.file, moved));
+	push(e, 10, 10);
+	CHECK_INT(count_in(slurp(moved, &n), "traceId"), 20);
+	export_reopen(e);
+	push(e, 20, 10);
+	CHECK_INT(count_in(slurp(moved, &n), "traceId"), 20);
+	CHECK_INT(count_in(slurp(c.file, &n), "traceId"), 10);
+	export_free(e);
+	expect_all_gone(30);
+}
+
+static void test_export__access_log_is_a_line_a_request(void)
+{
+	struct export_config c = config();
+	struct export *e;
+	struct span *s;
+	size_t n;
+
+	c.access_log = path_of("access");
+	REQUIRE(!export_new(&e, &c, NULL));
+	export_push(e, fake_http(1, &fake_resources[0]), 0);
+	s = fake_full(2, NULL);
+	s->end = s->start - 1;
+	s->d.attrs[1].s = SLICE("/a\"b\n\x1b\xff");
+	export_push(e, s, 0);
+	export_push(e, fake_bare(3, &fake_resources[2]), 0);
+	fake_turn(e, 1);
+	CHECK_SLICE(slice_str(slurp(c.access_log, &n)),
+		    "{\"time\":\"2023-11-14T22:13:20.123457Z\",\"kind\":\"server\",\"service\":\"shop\",\"pid\":4711,\"method\":\"GET\","
+		    "\"path\":\"/cart/items/4711\",\"query\":\"user=REDACTED\",\"status\":200,\"peer\":\"192.0.2.17\",\"peer_port\":51234,"
+		    "\"client\":\"192.0.2.17\",\"server\":\"shop.example.com\","
+		    "\"user_agent\":\"Mozilla/5.0 (X11; Linux x86_64) wrk/4.1.0\",\"duration_ms\":12.345,"
+		    "\"trace_id\":\"a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\",\"span_id\":\"ff00000000000001\"}\n"
+		    "{\"time\":\"2023-11-14T22:13:20.123458Z\",\"kind\":\"client\",\"method\":\"GET\","
+		    "\"path\":\"/a\\\"b\\n\\u001b\xef\xbf\xbd\",\"query\":\"user=REDACTED\",\"status\":200,\"error\":\"500\","
+		    "\"peer\":\"192.0.2.17\",\"peer_port\":51234,\"client\":\"192.0.2.17\",\"server\":\"shop.example.com\","
+		    "\"user_agent\":\"Mozilla/5.0 (X11; Linux x86_64) wrk/4.1.0\",\"duration_ms\":0.000,"
+		    "\"trace_id\":\"a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\",\"span_id\":\"ff00000000000002\",\"parent_id\":\"bbbbbbbbbbbbbbbb\"}\n"
+		    "{\"time\":\"2023-11-14T22:13:20.123459Z\",\"kind\":\"server\",\"service\":\"db\",\"duration_ms\":12.345,"
+		    "\"trace_id\":\"a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\",\"span_id\":\"ff00000000000003\"}\n");
+	export_free(e);
+	expect_all_gone(3);
+}
+
 static void test_export__a_path_that_cannot_be_is_an_error(void)
 {
 	struct export_config c = config();
@@ -548,6 +674,10 @@ int main(void)
 	RUN(test_export__a_full_device_drops_and_goes_on);
 	RUN(test_export__dev_null_takes_all);
 	RUN(test_export__a_line_cut_short_is_taken_back);
+	RUN(test_export__a_file_of_its_size_begins_anew);
+	RUN(test_export__a_file_that_cannot_move_grows);
+	RUN(test_export__reopened_after_it_was_moved);
+	RUN(test_export__access_log_is_a_line_a_request);
 	RUN(test_export__a_path_that_cannot_be_is_an_error);
 	RUN(test_export__a_full_pipe_waits_without_blocking);
 	RUN(test_export__a_fifo_whose_reader_comes_and_goes);

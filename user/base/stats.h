@@ -60,7 +60,7 @@
 	X(drop_queue, "requests_dropped", "reason=\"queue_full\"", "spans beyond --queue-size")                   \
 	X(drop_refused, "requests_dropped", "reason=\"export_refused\"", "spans the back end refused for good")  \
 	X(drop_unsent, "requests_dropped", "reason=\"export_failed\"", "spans not delivered before the retry limit or the exit") \
-	X(drop_file, "requests_dropped", "reason=\"file_write\"", "spans that could not be written to --file or the console") \
+	X(drop_file, "requests_dropped", "reason=\"file_write\"", "spans that could not be written to --file, --access-log or the console") \
 	X(drop_encode, "requests_dropped", "reason=\"encode\"", "spans that alone pass the size of a request, or no memory to encode") \
 	X(drop_spool_full, "requests_dropped", "reason=\"spool_full\"", "spans that were the oldest in the spool at --spool-size") \
 	X(drop_spool_damaged, "requests_dropped", "reason=\"spool_damaged\"", "spans in parts of the spool that can no longer be read") \
@@ -104,6 +104,7 @@
 	X(batches_halved, "batches_halved", "", "batches too large for the back end, sent again in halves")     \
 	X(undelivered_otlp, "spans_undelivered", "exporter=\"otlp\"", "spans this exporter gave up, delivered by another or not") \
 	X(undelivered_file, "spans_undelivered", "exporter=\"file\"", "likewise")                                \
+	X(undelivered_access_log, "spans_undelivered", "exporter=\"access_log\"", "likewise")                    \
 	X(undelivered_console, "spans_undelivered", "exporter=\"console\"", "likewise")                          \
 	X(undelivered_zipkin, "spans_undelivered", "exporter=\"zipkin\"", "likewise")                            \
 	X(export_rejected, "spans_rejected", "", "spans an OTLP end point reported as rejected in a partial success")

@@ -11,7 +11,7 @@
 #include "export/post.h"
 
 /* A new exporter: one file and one row. */
-static const struct exporter_ops *const rows[] = { &exporter_console, &exporter_file, &exporter_otlp, &exporter_zipkin };
+static const struct exporter_ops *const rows[] = { &exporter_console, &exporter_file, &exporter_access_log, &exporter_otlp, &exporter_zipkin };
 
 #define N_ROWS ARRAY_SIZE(rows)
 
@@ -58,6 +58,13 @@ void export_flush(struct export *e, uint64_t now)
 {
 	for (uint32_t i = 0; i < e->n; i++)
 		outlet_flush(&e->outlets[i], now);
+}
+
+void export_reopen(struct export *e)
+{
+	for (uint32_t i = 0; i < e->n; i++)
+		if (e->outlets[i].ops->reopen)
+			e->outlets[i].ops->reopen(e->outlets[i].x);
 }
 
 bool export_idle(const struct export *e)

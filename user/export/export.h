@@ -34,7 +34,8 @@ struct export_config {
 	uint32_t batch_size; /* never larger than the queue */
 	uint64_t batch_age;  /* ns */
 	bool console;
-	const char *file;    /* path, "-" for standard output, NULL */
+	const char *file, *access_log; /* path, "-" for standard output, NULL */
+	uint64_t file_size;	       /* of each of them, bytes; 0: no limit */
 	struct export_http otlp, zipkin;
 	const char *spool_dir; /* NULL: none */
 	uint64_t spool_size;   /* bytes, of all exporters together */
@@ -52,6 +53,7 @@ void export_tick(struct export *e, uint64_t now);
 /* Once a turn of the loop, after curl_multi_perform(): retries, completed transfers. */
 void export_turn(struct export *e, uint64_t now);
 void export_flush(struct export *e, uint64_t now); /* no more spans come: send what is open, do not wait for a back-off */
+void export_reopen(struct export *e); /* files, after somebody moved them (SIGHUP) */
 bool export_idle(const struct export *e);	   /* everything delivered, dropped or on disk */
 bool export_crowded(const struct export *e);	   /* a queue is more than half full: who can wait, should */
 void export_free(struct export *e);		   /* what is left goes to the spool, or is drop_unsent; NULL is fine */
@@ -86,13 +88,14 @@ struct exporter_ops {
 	void (*send)(struct exporter *x, struct export_batch *b, uint64_t now); /* takes; export_done() now or later */
 	void (*tick)(struct exporter *x, uint64_t now);				 /* may be NULL */
 	void (*flush)(struct exporter *x, uint64_t now);			 /* the end is near; may be NULL */
+	void (*reopen)(struct exporter *x);		/* its file may have been moved; may be NULL */
 	void (*close)(struct exporter *x);		/* gives back what is left as drop_unsent */
 	/* Where it sends, without secrets and the same in each run: what is on disk for it is found by that. NULL, or giving
 	 * NULL: it has no spool. Spans that come from there have no exchange. */
 	const char *(*target)(const struct exporter *x);
 };
 
-extern const struct exporter_ops exporter_console, exporter_file, exporter_otlp, exporter_zipkin;
+extern const struct exporter_ops exporter_console, exporter_file, exporter_access_log, exporter_otlp, exporter_zipkin;
 
 /*
  * These spans were delivered (drop < 0) or dropped as counter `drop` (enum stat_id; drop_unsent: given up for want of time,

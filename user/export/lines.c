@@ -55,6 +55,7 @@ static int open_path(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* What was open stays so, unless the new one is. */
 static int reopen(struct lines *l)
 {
 	_close_ int fd = l->c.path ? open_path(l->c.path) : open_stdout();
@@ -66,6 +67,7 @@ static int reopen(struct lines *l)
 		return -errno;
 	l->regular = S_ISREG(st.st_mode);
 	l->half = l->regular && l->c.path && ends_in_line(fd, st.st_size);
+	close_fd(&l->fd);
 	l->fd = TAKE_FD(fd);
 	return 0;
 }
@@ -151,8 +153,58 @@ static bool take_up(struct lines *l)
 	return !r;
 }
 
+/* PATH.4 → PATH.5, … PATH → PATH.1. A number that is missing is none to worry about. */
+static int move_away(const char *path)
+{
+	size_t size = strlen(path) + 16;
+	_free_ char *from = malloc(size), *to = malloc(size);
+
+	if (!from || !to)
+		return -ENOMEM;
+	for (int i = LINES_KEPT; i > 0; i--) {
+		snprintf(from, size, i > 1 ? "%s.%d" : "%s", path, i - 1);
+		snprintf(to, size, "%s.%d", path, i);
+		if (rename(from, to) && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Somebody else may have moved it, or the path is a link: then it is opened anew, or left. */
+static int rotate(struct lines *l, const struct stat *open_file)
+{
+	struct stat st;
+	int r = 0;
+
+	if (lstat(l->c.path, &st))
+		r = errno == ENOENT ? 0 : -errno;
+	else if (S_ISLNK(st.st_mode))
+		return -ELOOP;
+	else if (st.st_ino == open_file->st_ino && st.st_dev == open_file->st_dev)
+		r = move_away(l->c.path);
+	return r ? r : reopen(l);
+}
+
+/* Before the first byte of a batch. If it fails, the file grows on. */
+static void keep_limit(struct lines *l)
+{
+	struct stat st;
+	int r;
+
+	if (!l->c.limit || !l->c.path || !l->regular || l->done || fstat(l->fd, &st) || !st.st_size ||
+	    (uint64_t)st.st_size + l->text.n <= l->c.limit)
+		return;
+	r = rotate(l, &st);
+	if (r && !l->stuck)
+		log_error("cannot begin a new %s: %s; it grows", l->c.name, strerror(-r));
+	l->stuck = r != 0;
+	if (!r && *l->text.p == '\n') /* it ended a half line in the old file */
+		l->done = 1;
+}
+
 static int write_on(struct lines *l)
 {
+	keep_limit(l);
 	while (l->done < l->text.n) {
 		ssize_t n = write(l->fd, l->text.p + l->done, l->text.n - l->done);
 
@@ -197,6 +249,17 @@ void lines_send(struct lines *l, struct export_batch *b)
 {
 	list_push(&l->waiting, &b->link);
 	lines_work(l);
+}
+
+void lines_reopen(struct lines *l)
+{
+	int r;
+
+	if (!l->c.path || l->current) /* a line is under way in a pipe */
+		return;
+	r = reopen(l);
+	if (r && r != -ENXIO)
+		say_failed(l, -r);
 }
 
 void lines_close(struct lines *l)
