@@ -153,6 +153,18 @@ static int64_t from_http(uint16_t status)
 	}
 }
 
+static bool says_web(const struct http1_message *m)
+{
+	struct slice web = SLICE("application/grpc-web");
+
+	return slice_eq_nocase(slice_to(m->known[H1_CONTENT_TYPE], web.n), web);
+}
+
+static bool is_web(const struct http_view *v)
+{
+	return v->req->major != 2 || says_web(v->req) || says_web(v->resp);
+}
+
 /* Answered, and without a status: is that sure, and what does it mean? */
 static int64_t without_status(const struct http_view *v)
 {
@@ -160,7 +172,7 @@ static int64_t without_status(const struct http_view *v)
 		return from_reset(v);
 	if (v->call->truncated || v->resp->m.truncated || (v->end && !v->end->whole))
 		return GRPC_UNKNOWN_CODE;
-	if (v->req->major != 2 && v->resp->status == 200) /* gRPC-Web has it in the body */
+	if (is_web(v) && v->resp->status == 200) /* it is in the body, which was not followed */
 		return GRPC_UNKNOWN_CODE;
 	return from_http(v->resp->status);
 }
@@ -168,8 +180,11 @@ static int64_t without_status(const struct http_view *v)
 int64_t grpc_status(const struct http_view *v)
 {
 	bool broken = v->call->end == CALL_CLOSED || v->call->end == CALL_RESET;
+	const struct grpc_count *body = http_view_sent(v, MSG_RESPONSE);
 	uint64_t code;
 
+	if (body && body->web.has_status)
+		return body->web.status;
 	if (v->resp && v->resp->known[H1_GRPC_STATUS].n)
 		return slice_u64(v->resp->known[H1_GRPC_STATUS], &code) && code <= UINT32_MAX ? (int64_t)code : UNKNOWN;
 	if (broken)

@@ -5,12 +5,17 @@
 
 #define FLAG_COMPRESSED 0x01
 #define FLAG_TRAILERS	0x80 /* gRPC-Web */
+#define TRAILERS_MAX	(64 * 1024) /* longer ones are passed over */
+#define NO_MATCH	0xff
+#define STATUS_MAX	9999
 
 static void message_ends(struct grpc_count *c)
 {
 	c->have = 0;
-	if (c->web_trailers)
+	if (c->web.trailers) {
+		c->web.trailers = false;
 		return;
+	}
 	c->messages++;
 	c->bytes += c->length;
 	c->compressed += c->prefix[0] & FLAG_COMPRESSED;
@@ -22,33 +27,117 @@ static void prefix_ends(struct grpc_count *c)
 
 	c->length = (uint32_t)b[1] << 24 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 8 | b[4];
 	c->left = c->length;
-	c->web_trailers = b[0] & FLAG_TRAILERS;
+	c->web.trailers = b[0] & FLAG_TRAILERS;
+	c->web.matched = b[0] & FLAG_COMPRESSED ? NO_MATCH : 0;
 	c->lost |= b[0] & ~(FLAG_COMPRESSED | FLAG_TRAILERS); /* not what it was taken for */
 	if (!c->left)
 		message_ends(c);
 }
 
-uint64_t grpc_count_passable(const struct grpc_count *c)
+/* ---- gRPC-Web ---- */
+
+void grpc_count_begin(struct grpc_count *c, struct slice content_type)
 {
-	return c->lost ? UINT64_MAX : c->left;
+	struct slice text = SLICE("application/grpc-web-text");
+
+	*c = (struct grpc_count){ .web.text = slice_eq_nocase(slice_to(content_type, text.n), text) };
 }
 
-void grpc_count_pass(struct grpc_count *c, uint64_t n)
+/* "name: value" lines, names in any case. The first status counts. */
+static void trailer_byte(struct grpc_web *w, char byte)
 {
-	if (c->lost || !n)
-		return;
+	static const char name[] = "grpc-status:";
+	const uint8_t whole = sizeof(name) - 1;
+	unsigned digit = (unsigned char)byte - '0';
+
+	if (byte == '\n') {
+		w->matched = 0;
+	} else if (w->matched < whole) {
+		w->matched = (byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte) == name[w->matched] && !w->has_status ?
+				     w->matched + 1 : NO_MATCH;
+	} else if (w->matched == whole && digit <= 9) {
+		w->has_status = true;
+		w->status = (uint16_t)(w->status * 10 + digit);
+		if (w->status > STATUS_MAX)
+			w->matched = NO_MATCH;
+	} else if (w->matched == whole && (byte != ' ' || w->has_status)) {
+		w->matched = NO_MATCH;
+	}
+}
+
+static int base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+static void feed_bytes(struct grpc_count *c, struct slice data);
+
+/* A quantum of four digits is three bytes, two with one `=`, one with two. */
+static void feed_base64(struct grpc_count *c, struct slice data)
+{
+	struct grpc_web *w = &c->web;
+
+	for (size_t i = 0; i < data.n && !c->lost; i++) {
+		int v = base64_value(data.p[i]);
+		char bytes[3];
+		unsigned padding;
+
+		if (v < 0 ? data.p[i] != '=' || w->quantum_n < 2 : w->quantum_n && (w->quantum & 0xff) == 0xff) {
+			c->lost = true;
+			return;
+		}
+		w->quantum = w->quantum << 8 | (uint8_t)v; /* 0xff: padding */
+		if (++w->quantum_n < 4)
+			continue;
+		w->quantum_n = 0;
+		padding = (w->quantum & 0xff) == 0xff ? 1 + ((w->quantum >> 8 & 0xff) == 0xff) : 0;
+		v = (int)((w->quantum >> 24 & 63) << 18 | (w->quantum >> 16 & 63) << 12 | (w->quantum >> 8 & 63) << 6 |
+			  (w->quantum & 63));
+		bytes[0] = (char)(v >> 16);
+		bytes[1] = (char)(v >> 8);
+		bytes[2] = (char)v;
+		feed_bytes(c, slice_of(bytes, 3 - padding));
+	}
+}
+
+/* ---- frames ---- */
+
+/* Base64 may be padded anywhere, and trailers are read. */
+uint64_t grpc_count_passable(const struct grpc_count *c)
+{
+	if (c->lost)
+		return UINT64_MAX;
+	return c->web.text || (c->web.trailers && c->length <= TRAILERS_MAX) ? 0 : c->left;
+}
+
+static void pass(struct grpc_count *c, uint64_t n)
+{
 	c->left -= MIN(n, c->left);
 	if (!c->left)
 		message_ends(c);
 }
 
-void grpc_count_feed(struct grpc_count *c, struct slice data)
+void grpc_count_pass(struct grpc_count *c, uint64_t n)
+{
+	if (!c->lost && n)
+		pass(c, n);
+}
+
+static void feed_bytes(struct grpc_count *c, struct slice data)
 {
 	while (data.n && !c->lost) {
 		size_t take = MIN(data.n, c->left ? c->left : sizeof(c->prefix) - c->have);
 
 		if (c->left) {
-			grpc_count_pass(c, take);
+			for (size_t i = 0; c->web.trailers && c->length <= TRAILERS_MAX && i < take; i++)
+				trailer_byte(&c->web, data.p[i]);
+			pass(c, take);
 		} else {
 			memcpy(c->prefix + c->have, data.p, take);
 			c->have += (uint8_t)take;
@@ -57,4 +146,12 @@ void grpc_count_feed(struct grpc_count *c, struct slice data)
 		}
 		data = slice_from(data, take);
 	}
+}
+
+void grpc_count_feed(struct grpc_count *c, struct slice data)
+{
+	if (c->web.text)
+		feed_base64(c, data);
+	else
+		feed_bytes(c, data);
 }

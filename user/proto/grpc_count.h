@@ -2,6 +2,8 @@
 /*
  * Counts the length-prefixed messages of one direction of a gRPC call (gRPC over HTTP/2, "Length-Prefixed-Message": one byte of
  * flags, four of length) without looking at what is in them. Their borders have nothing to do with those of DATA frames.
+ * gRPC-Web ends an answer with a frame of the same shape that holds the trailers, of which the status is read, and may
+ * come in base64, any number of padded pieces one behind the other.
  */
 #ifndef SPANDREL_PROTO_GRPC_COUNT_H
 #define SPANDREL_PROTO_GRPC_COUNT_H
@@ -10,6 +12,16 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+
+struct grpc_web {
+	bool text;	   /* base64 */
+	bool trailers;	   /* the frame in progress holds trailers, and is no message */
+	bool has_status;   /* the trailers had a grpc-status, */
+	uint16_t status;   /* ... this */
+	uint8_t matched;   /* of "grpc-status:" at the front of the line */
+	uint8_t quantum_n; /* base64 digits at hand, */
+	uint32_t quantum;  /* ... these */
+};
 
 struct grpc_count {
 	uint64_t messages;   /* that have passed to their end */
@@ -20,8 +32,11 @@ struct grpc_count {
 	uint8_t have;	     /* bytes of the next prefix at hand */
 	uint8_t prefix[5];
 	bool lost; /* bytes are missing: the numbers say nothing */
-	bool web_trailers; /* gRPC-Web: the frame in progress holds trailers, and is no message */
+	struct grpc_web web;
 };
+
+/* Before the first byte; a zeroed one is for plain gRPC. */
+void grpc_count_begin(struct grpc_count *c, struct slice content_type);
 
 /* The next bytes of the direction. */
 void grpc_count_feed(struct grpc_count *c, struct slice data);
@@ -35,7 +50,7 @@ static inline void grpc_count_lose(struct grpc_count *c)
 /* Every message that began has passed whole, and nothing is missing. */
 static inline bool grpc_count_exact(const struct grpc_count *c)
 {
-	return !c->lost && !c->left && !c->have;
+	return !c->lost && !c->left && !c->have && !c->web.quantum_n;
 }
 
 #endif

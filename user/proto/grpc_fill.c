@@ -82,8 +82,6 @@ static const char *const count_keys[2][3] = {
 
 static void put_count(struct description *d, const struct grpc_count *c, const char *const keys[3])
 {
-	if (c->lost)
-		return;
 	describe_int(d, keys[0], (int64_t)c->messages);
 	describe_int(d, keys[1], (int64_t)c->bytes);
 	if (c->compressed)
@@ -91,22 +89,26 @@ static void put_count(struct description *d, const struct grpc_count *c, const c
 }
 
 /* What the messages prove: a stream of one message looks like none. */
-static void put_streaming(struct description *d, const struct grpc_count sent[2])
+static void put_streaming(struct description *d, bool client, bool server)
 {
-	bool client = sent[0].messages > 1, server = sent[1].messages > 1;
-
-	if (!sent[0].lost && !sent[1].lost && (client || server))
+	if (client || server)
 		describe_str(d, "spandrel.grpc.streaming",
 			     client && server ? SLICE("bidi") : client ? SLICE("client") : SLICE("server"));
 }
 
 static void put_counts(struct description *d, const struct http_view *v)
 {
-	if (!v->end || (!v->end->whole && !v->end->reset))
-		return;
-	for (int side = 0; side < 2; side++)
-		put_count(d, &v->end->sent[side], count_keys[side]);
-	put_streaming(d, v->end->sent);
+	const struct grpc_count *sent[2];
+
+	for (uint8_t side = MSG_REQUEST; side <= MSG_RESPONSE; side++) {
+		const struct grpc_count *c = http_view_sent(v, side);
+
+		sent[side - 1] = c && !c->lost ? c : NULL;
+		if (sent[side - 1])
+			put_count(d, c, count_keys[side - 1]);
+	}
+	if (sent[0] && sent[1])
+		put_streaming(d, sent[0]->messages > 1, sent[1]->messages > 1);
 }
 
 void grpc_fill(struct description *d, const struct http_view *v)

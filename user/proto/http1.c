@@ -73,13 +73,20 @@ static void body_begins(struct http1_direction *d, int kind, uint64_t length, st
 	switch (kind) {
 	case BODY_CHUNKED:
 		http1_chunks_init(&d->chunks);
+		d->chunks.body = d->web ? &d->sent : NULL;
 		d->state = IN_CHUNKS;
 		break;
 	case BODY_CLOSE:
-		d->state = TO_CLOSE;
-		out->skip = SKIP_TO_END;
+		d->state = d->web ? IN_WEB : TO_CLOSE;
+		d->left = HTTP1_UNTIL_CLOSE;
+		out->skip = d->web ? 0 : SKIP_TO_END;
 		break;
 	default:
+		if (kind == BODY_LENGTH && d->web) {
+			d->state = IN_WEB;
+			d->left = length;
+			break;
+		}
 		d->state = AT_HEAD;
 		out->skip = kind == BODY_LENGTH ? length : 0;
 		out->flags |= OUT_END;
@@ -108,6 +115,7 @@ static int64_t parse_request(struct http1_session *s, enum ev_dir from, struct s
 	s->gap = false;
 	s->head.m.key = d->key;
 	*out = (struct proto_out){ .flags = OUT_HEAD, .type = MSG_REQUEST, .key = d->key, .msg = &s->head.m };
+	http1_web_begins(d, &s->head);
 	body_begins(d, kind, s->head.framing.length, out);
 	return r;
 }
@@ -137,6 +145,7 @@ static void response_done(struct http1_session *s, bool orphan)
 /* A response nobody is known to have asked for: whether a body follows its head is only seen from what follows. */
 static void orphan_begins(struct http1_direction *d, int kind, uint64_t length, struct proto_out *out)
 {
+	d->web = false; /* nobody will be told */
 	if (kind == BODY_NONE) {
 		body_begins(d, kind, 0, out);
 		return;
@@ -165,6 +174,7 @@ static void response_begins(struct http1_session *s, struct http1_direction *d, 
 	} else if (asked == KIND_UNKNOWN) {
 		orphan_begins(d, body, head->framing.length, out);
 	} else {
+		http1_web_begins(d, head);
 		body_begins(d, body, head->framing.length, out);
 	}
 	response_done(s, out->flags & OUT_ORPHAN);
@@ -251,7 +261,7 @@ static int64_t parse_head(struct http1_session *s, enum ev_dir from, struct slic
 
 /* ---- bodies ---- */
 
-static int64_t parse_chunks(struct http1_direction *d, struct slice in, struct proto_out *out)
+static int64_t parse_chunks(struct http1_session *s, struct http1_direction *d, struct slice in, struct proto_out *out)
 {
 	struct proto_out o = { .type = d->side, .key = d->key };
 	bool end;
@@ -262,6 +272,8 @@ static int64_t parse_chunks(struct http1_direction *d, struct slice in, struct p
 	if (end) {
 		o.flags = OUT_END;
 		d->state = AT_HEAD;
+		if (d->web)
+			http1_web_ends(s, d, &o);
 	}
 	*out = o;
 	return r;
@@ -284,7 +296,7 @@ static int64_t resolve_doubt(struct http1_session *s, enum ev_dir from, struct s
 	s->orphan = false; /* what the caller said was of a response: this is none */
 	body_begins(d, d->doubt, d->left, &o);
 	if (d->state == IN_CHUNKS)
-		return parse_chunks(d, in, out);
+		return parse_chunks(s, d, in, out);
 	if (d->state == TO_CLOSE)
 		take = in.n;
 	else
@@ -302,7 +314,9 @@ static int64_t session_parse(void *session, enum ev_dir from, struct slice in, s
 	case AT_HEAD:
 		return parse_head(s, from, in, out);
 	case IN_CHUNKS:
-		return parse_chunks(d, in, out);
+		return parse_chunks(s, d, in, out);
+	case IN_WEB:
+		return http1_web_parse(s, d, in, out);
 	case IN_DOUBT:
 		return resolve_doubt(s, from, in, out);
 	case TO_CLOSE:
@@ -319,10 +333,14 @@ static bool session_finish(void *session, enum ev_dir from, struct proto_out *ou
 	struct http1_session *s = session;
 	struct http1_direction *d = &s->dir[from];
 
-	if (d->state != TO_CLOSE)
+	bool web = d->state == IN_WEB && d->left > HTTP1_LENGTH_MAX;
+
+	if (d->state != TO_CLOSE && !web)
 		return false;
 	d->state = OPAQUE;
 	*out = (struct proto_out){ .flags = OUT_END, .type = d->side, .key = d->key };
+	if (web)
+		http1_web_ends(s, d, out);
 	return true;
 }
 
@@ -339,6 +357,7 @@ const struct proto_ops http1_ops = {
 	.finish = session_finish,
 	.resync = http1_resync,
 	.keep = http1_keep,
+	.amend = http1_amend,
 	.method = grpc_method,
 	.fill = http_fill,
 };

@@ -6,6 +6,7 @@
 #ifndef SPANDREL_PROTO_HTTP1_H
 #define SPANDREL_PROTO_HTTP1_H
 
+#include "proto/grpc_count.h"
 #include "proto/proto.h"
 
 #define HTTP1_METHOD_MAX 32   /* bytes of a method; a longer one is no HTTP */
@@ -61,6 +62,7 @@ struct http1_head {
 	uint8_t major, minor;
 	struct http1_framing framing;
 	struct http1_notes notes;
+	const struct grpc_count *sent; /* with OUT_MORE: what the body was, of a gRPC-Web message */
 };
 
 /* How far an incomplete head was looked at, so that no byte is looked at twice. Zero: nothing yet. */
@@ -102,6 +104,7 @@ struct http1_chunks {
 	uint8_t state;
 	uint32_t line;	/* bytes of the current extension or of the trailers */
 	uint64_t left;	/* size read so far */
+	struct grpc_count *body; /* is given the data; NULL: that is passed over */
 };
 
 void http1_chunks_init(struct http1_chunks *c);
@@ -152,9 +155,11 @@ struct http1_message {
 	uint8_t n_captured;
 	struct http1_captured *captured;
 	struct slice known[H1_KNOWN_MAX]; /* p NULL: not there */
+	struct grpc_count *sent; /* HTTP/1: messages of a gRPC-Web body that has ended; NULL: not known */
 };
 
 struct message *http1_keep(const struct message *msg, struct arena *arena);
+void http1_amend(struct message *kept, const struct message *more, struct arena *arena);
 /* The same into a zeroed one that is part of another. False without memory. */
 bool http1_keep_into(struct http1_message *m, const struct http1_head *head, struct arena *arena);
 

@@ -157,6 +157,13 @@ static int chunk_byte(struct http1_chunks *c, char byte, bool *end)
 	}
 }
 
+static void data_passed(struct http1_chunks *c, uint64_t n)
+{
+	c->left -= n;
+	if (!c->left)
+		c->state = DATA_END;
+}
+
 int64_t http1_chunks_parse(struct http1_chunks *c, struct slice in, uint64_t *skip, bool *end)
 {
 	size_t at = 0;
@@ -171,15 +178,16 @@ int64_t http1_chunks_parse(struct http1_chunks *c, struct slice in, uint64_t *sk
 				return -EPROTO;
 			continue;
 		}
+		if (c->body)
+			grpc_count_feed(c->body, slice_of(in.p + at, data));
 		at += data;
-		*skip = c->left - data;
-		c->left = 0;
-		c->state = DATA_END;
+		data_passed(c, data);
 	}
-	if (c->state == DATA && at == in.n) { /* the size was the last that came: its data need not be captured */
-		*skip = c->left;
-		c->left = 0;
-		c->state = DATA_END;
+	if (c->state == DATA) { /* all that is here has been looked at: the rest of the chunk need not be captured */
+		*skip = c->body ? MIN(c->left, grpc_count_passable(c->body)) : c->left;
+		if (c->body)
+			grpc_count_pass(c->body, *skip);
+		data_passed(c, *skip);
 	}
 	return (int64_t)at;
 }

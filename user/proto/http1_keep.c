@@ -113,3 +113,14 @@ struct message *http1_keep(const struct message *msg, struct arena *arena)
 
 	return m && http1_keep_into(m, (const struct http1_head *)msg, arena) ? &m->m : NULL;
 }
+
+void http1_amend(struct message *kept, const struct message *more, struct arena *arena)
+{
+	const struct grpc_count *sent = ((const struct http1_head *)more)->sent;
+	struct grpc_count *copy = sent ? arena_alloc(arena, sizeof(*copy)) : NULL;
+
+	if (!copy)
+		return;
+	*copy = *sent;
+	((struct http1_message *)kept)->sent = copy;
+}

@@ -8,6 +8,7 @@
 enum http1_state {
 	AT_HEAD,	/* between messages */
 	IN_CHUNKS,
+	IN_WEB,		/* in a gRPC-Web body that is no chunks */
 	TO_CLOSE,	/* a body that lasts until the direction ends */
 	IN_DOUBT,	/* behind an orphan's head, which may have answered HEAD: a body or the next head */
 	OPAQUE,
@@ -20,7 +21,9 @@ struct http1_direction {
 	uint8_t side;  /* enum message_type of what flows here; 0: not known yet */
 	uint8_t doubt; /* enum http1_body_kind of the orphan in doubt */
 	uint64_t key;  /* of the message whose body it is in */
-	uint64_t left; /* length of the body in doubt */
+	uint64_t left; /* length of the body in doubt, or of gRPC-Web */
+	bool web;      /* the message is gRPC-Web: ... */
+	struct grpc_count sent; /* ... this of it has passed */
 	struct http1_scan scan;
 	struct http1_chunks chunks;
 };
@@ -39,6 +42,13 @@ static inline void http1_learn_sides(struct http1_session *s, enum ev_dir from, 
 	s->dir[from].side = side;
 	s->dir[!from].side = side == MSG_REQUEST ? MSG_RESPONSE : MSG_REQUEST;
 }
+
+/* http1_web.c */
+#define HTTP1_UNTIL_CLOSE UINT64_MAX /* `left` of a body that ends with its direction */
+void http1_web_begins(struct http1_direction *d, const struct http1_head *head);
+int64_t http1_web_parse(struct http1_session *s, struct http1_direction *d, struct slice in, struct proto_out *out);
+/* The body has ended: what it was is told. */
+void http1_web_ends(struct http1_session *s, struct http1_direction *d, struct proto_out *out);
 
 /* proto_ops.answers and .resync: http1_loss.c */
 bool http1_answers(void *session, uint64_t key);

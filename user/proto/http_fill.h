@@ -32,6 +32,16 @@ struct slice http_view_client(const struct http_view *v, struct description *d);
 /* The name of a UNIX socket as it is written, empty for others. */
 struct slice http_view_unix(const struct http_view *v, struct description *d);
 
+/* What passed of gRPC messages, by enum message_type; NULL: not known. */
+static inline const struct grpc_count *http_view_sent(const struct http_view *v, uint8_t side)
+{
+	const struct http1_message *m = side == MSG_REQUEST ? v->req : v->resp;
+
+	if (v->end)
+		return v->end->whole || v->end->reset ? &v->end->sent[side - 1] : NULL;
+	return m ? m->sent : NULL;
+}
+
 /* The field was not seen, which does not mean that it was not sent. */
 static inline bool http_view_hides(const struct http1_message *m, uint32_t hidden, enum http1_known known)
 {
