@@ -2,9 +2,10 @@
 # make bench: what tracing costs, as ratios of interleaved rounds (root). Prints a Markdown table; never fails on timing.
 # ROUNDS (default 5) and SECONDS (default 4) of each side of a round.
 BENCH_CALLS := $(BUILD)/bench/calls $(BUILD)/bench/calls.bpf.o
-bench: $(BUILD)/spandrel $(BUILD)/bench/sink $(BUILD)/tests/budget/cost $(BENCH_CALLS)
+bench: $(BUILD)/spandrel $(BUILD)/bench/sink $(BUILD)/tests/budget/cost $(BENCH_CALLS) $(BUILD)/tests/sample/drill
 	$(Q)SPANDREL_BIN=$(abspath $(BUILD)/spandrel) SINK_BIN=$(abspath $(BUILD)/bench/sink) \
-		COST_BIN=$(abspath $(BUILD)/tests/budget/cost) CALLS_BIN=$(abspath $(BUILD)/bench/calls) /usr/bin/python3 tests/bench/bench.py \
+		COST_BIN=$(abspath $(BUILD)/tests/budget/cost) CALLS_BIN=$(abspath $(BUILD)/bench/calls) \
+		DRILL_BIN=$(abspath $(BUILD)/tests/sample/drill) /usr/bin/python3 tests/bench/bench.py \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(T)
 
 $(BUILD)/bench/sink: tests/bench/sink.c

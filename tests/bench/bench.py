@@ -5,6 +5,7 @@ import argparse
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import parts  # noqa: E402
 import wire  # noqa: E402
 from spandrel import BIN, Counters, Tracer, read_counters  # noqa: E402
 
+DRILL = os.environ.get("DRILL_BIN", "build/tests/sample/drill")
 SINK = os.environ.get("SINK_BIN", "build/bench/sink")
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -129,33 +131,55 @@ def throughput(rounds, seconds):
             ("memory after the load, MiB", f"{memory[0] / mib:.1f} ({memory[1] / mib:.1f} process + {memory[2] / mib:.1f} kernel maps)", "≤ 32")]
 
 
+def replay_rates(rec, rounds, what, *options):
+    """Requests a second of one thread's user and system time, spans thrown away; None if it failed. And how many requests."""
+    rates, n = [], 0
+    for _ in range(rounds):
+        t0 = time.monotonic()
+        p = subprocess.Popen([BIN, "--replay", rec, "--file", "/dev/null", *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        err = p.stderr.read().decode()
+        _, status, use = os.wait4(p.pid, 0)
+        p.returncode = status
+        n = Counters(read_counters(err))["requests_seen"]
+        if not n:
+            print(f"# {what} failed: {err[:200]}")
+            return None, 0
+        rates.append(n / (use.ru_utime + use.ru_stime))
+        print(f"# {what} of {n} requests: {rates[-1]:.0f} a second of CPU, {n / (time.monotonic() - t0):.0f} a second", flush=True)
+    return rates, n
+
+
+def thousands(xs):
+    return " / ".join(f"{x:,.0f}" for x in (min(xs), statistics.median(xs), max(xs))) if xs else "failed"
+
+
 def replay(rounds, seconds):
-    """A recording of a wrk run through all of user space, spans encoded and thrown away; user and system time of one thread."""
+    """A recording of a wrk run through all of user space."""
     ng = parts.nginx(files={"page": b"x" * 1000}, access="off", name="nginx-rec")
     rec = parts.path("bench.rec")
     with Tracer("--record", rec, select=["--pid", ng.pid], file=False, check=False, name="rec") as t:
         wrk(ng.url + "/page", min(seconds, 5))
         t.stop()
     parts.stop(ng.proc)
-    rates, wall = [], []
-    for _ in range(rounds):
-        t0 = time.monotonic()
-        p = subprocess.Popen([BIN, "--replay", rec, "--file", "/dev/null"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        err = p.stderr.read().decode()
-        _, status, use = os.wait4(p.pid, 0)
-        p.returncode = status
-        took = time.monotonic() - t0
-        n = Counters(read_counters(err))["requests_seen"]
-        if not n:
-            return [("replay, requests/s of one core", f"failed: {err[:200]}", "≥ 500,000")]
-        rates.append(n / (use.ru_utime + use.ru_stime))
-        wall.append(n / took)
-        print(f"# replay of {n} requests: {rates[-1]:.0f} a second of CPU, {wall[-1]:.0f} a second", flush=True)
+    rates, n = replay_rates(rec, rounds, "replay")
     size = os.path.getsize(rec)
     os.unlink(rec)
-    return [("replay, requests a second of one core (min / median / max)",
-             " / ".join(f"{x:,.0f}" for x in (min(rates), statistics.median(rates), max(rates))), "≥ 500,000"),
-            ("recording, bytes a request", f"{size / n:.0f}", "")]
+    return [("replay, requests a second of one core (min / median / max)", thousands(rates), "≥ 500,000"),
+            ("recording, bytes a request", f"{size / max(n, 1):.0f}", "")]
+
+
+TAIL = ["--sample-ratio", "0.1", "--keep-errors", "--keep-slower-than", "1s", "--sample-rule", "route=/health/*,ratio=0",
+        "--sample-rule", "route=/pay/*,ratio=0.5", "--sample-rule", "status=404,ratio=0.25", "--sample-rule", "service=checkout"]
+
+
+def tail(rounds):
+    """Made-up traces of two spans whose root ends last: every span is described, held and judged by four rules."""
+    top = parts.path("tail")
+    os.mkdir(top)
+    subprocess.run([DRILL, "100000", top], check=True)
+    rates, _ = replay_rates(f"{top}/a.rec", rounds, "replay with tail sampling", *TAIL)
+    shutil.rmtree(top)
+    return [("replay with tail sampling and four rules, spans a second of one core (min / median / max)", thousands(rates), "≥ 400,000")]
 
 
 def first_span(rounds):
@@ -221,6 +245,8 @@ def main():
             rows += against_others(a.rounds, a.seconds)
         if not a.what or "replay" in a.what:
             rows += replay(a.rounds, a.seconds)
+        if not a.what or "tail" in a.what:
+            rows += tail(a.rounds)
         if not a.what or "hits" in a.what:
             rows += run_times(a.seconds)
         if not a.what or "start" in a.what:

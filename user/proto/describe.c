@@ -202,8 +202,10 @@ struct slice describe_addr(struct description *d, const uint8_t addr[16])
 
 const struct attr *describe_find(const struct description *d, const char *key)
 {
+	struct slice k = slice_str(key);
+
 	for (unsigned i = 0; i < d->n_attrs; i++)
-		if (slice_eq(d->attrs[i].key, slice_str(key)))
+		if (slice_eq(d->attrs[i].key, k))
 			return &d->attrs[i];
 	return NULL;
 }
