@@ -19,7 +19,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tools")]
 
 import parts  # noqa: E402
 
-LIMIT = 100  # seconds: a case that takes longer hangs
+LIMIT = 100 * parts.SLOW  # seconds: a case that takes longer hangs
 
 
 def cases(names):
@@ -61,14 +61,14 @@ def run(fn, d):
     if pid == 0:
         os.setsid()
         child(fn, d)
-    end = time.monotonic() + getattr(fn, "limit", LIMIT)
+    end = time.monotonic() + max(LIMIT, getattr(fn, "limit", 0))
     told = False
     while True:
         got, st = os.waitpid(pid, os.WNOHANG)
         if got:
             return os.waitstatus_to_exitcode(st)
         if time.monotonic() > end:
-            print(f"# no end after {getattr(fn, 'limit', LIMIT)} s")
+            print(f"# no end after {max(LIMIT, getattr(fn, 'limit', 0))} s")
             os.kill(pid, signal.SIGKILL if told else signal.SIGTERM)
             told, end = True, time.monotonic() + 15
         time.sleep(0.01)

@@ -15,7 +15,7 @@ BIN = os.environ.get("SPANDREL_BIN", os.path.join(os.path.dirname(__file__), "..
 SERVER, CLIENT = 2, 3
 UNSET, ERROR = 0, 2
 COUNTER = re.compile(r"^([a-z_0-9]+)(\{[^}]*\})? (\d+)$")
-PATIENCE = 30  # seconds until something that must come is called missing; never a measure of speed
+PATIENCE = 30 * parts.SLOW  # seconds until something that must come is called missing; never a measure of speed
 
 
 def value(v):
@@ -180,6 +180,8 @@ class Tracer:
         self.file = os.path.join(self.dir, name + ".json") if file else None
         self.err_path = os.path.join(self.dir, name + ".err")
         self.out_path = os.path.join(self.dir, name + ".out")
+        if os.environ.get("BACKEND") and "--backend" not in args:
+            args += ["--backend", os.environ["BACKEND"]]  # every case on one way in
         self.argv = [*wrap, BIN, *[str(a) for a in select], *args] + (["--file", self.file] if file else [])
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("SPANDREL_", "OTEL_"))}
         self.env.update(env or {})

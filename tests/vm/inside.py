@@ -16,6 +16,7 @@ import traceback
 sys.dont_write_bytecode = True
 ROOT, OUT, *WAYS = sys.argv[1:]
 sys.path[:0] = [os.path.join(ROOT, "tests", d) for d in ("live", "tools", "budget")]
+os.environ["SLOW"] = "10"  # emulation; nothing here is timed
 os.environ.setdefault("SPANDREL_BIN", os.path.join(ROOT, "build/spandrel"))
 
 import budget  # noqa: E402
@@ -24,7 +25,6 @@ import spandrel  # noqa: E402
 import wire  # noqa: E402
 from spandrel import BIN, CLIENT, SERVER, Tracer  # noqa: E402
 
-parts.READY = spandrel.PATIENCE = 240  # emulation is slow; nothing here is timed
 CAPTURE = os.path.join(ROOT, "build/tests/capture/capture")
 VARYING = re.compile(r"(^|\.)port$|^url\.full$|^client\.address$|^network\.peer\.address$|^server\.address$")
 

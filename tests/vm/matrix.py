@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 import arm64  # noqa: E402
 import guest  # noqa: E402
 import kernels  # noqa: E402
+import odd  # noqa: E402
 import packages  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -183,6 +184,10 @@ def main():
         tap.say(True, "kernels", skip=str(e))
         return tap.end()
     rows = run(tap, names, ways, top)
+    try:
+        odd.run(tap, names, ROOT, top)
+    except packages.Unavailable:
+        pass  # said above
     print("".join("# " + line for line in table(rows).splitlines(True)))
     if "--readme" in sys.argv:
         write_readme(sys.argv[sys.argv.index("--readme") + 1], table(rows))

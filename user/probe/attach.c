@@ -56,9 +56,10 @@ static int ask_who(struct spandrel_bpf *skel)
 
 static int load_error(int err)
 {
-	if (err == -EPERM) /* a verifier's refusal is -EACCES or -EINVAL */
-		return log_ret(err, "the kernel refuses BPF: run as root, or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN");
-	return log_ret(err, "cannot load the BPF programs: %s (--log-level debug shows the kernel's reasons)", strerror(-err));
+	char reason[REASON_MAX];
+
+	refusal_reason(err, reason);
+	return log_ret(err, "cannot trace: %s", reason);
 }
 
 int plan_load(struct spandrel_bpf **out, const struct features *f, uint32_t ring_size)

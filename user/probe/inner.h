@@ -57,6 +57,12 @@ enum feature features_missing(const struct features *f);
 /* "auto" or "socktp": 0; else -EINVAL after one line. */
 int backend_check(const char *backend);
 
+/* ---- refusal.c ---- */
+
+#define REASON_MAX 256
+/* Writes into reason[REASON_MAX] why BPF was refused with this error: what, and what helps. */
+void refusal_reason(int err, char *reason);
+
 /* ---- attach.c ---- */
 
 /* Opens, sizes, loads. 0 or -errno after one line. */

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests that refuse something, or have it in an older form: what the tracer says, and that it still works where it can."""
+import os
+import re
+import shlex
+
+import guest
+import kernels
+
+LIMIT = 300  # seconds for one guest
+LOCKDOWN = "lsm=lockdown,capability,bpf lockdown="
+
+
+def refusal(repo, prefix=""):
+    """A shell command: --check and a run, what they said and their statuses into /out."""
+    binary = shlex.quote(repo + "/build/spandrel")
+    return (f"{prefix}{binary} --check >/out/check 2>&1; echo $? >/out/check.status; "
+            f"{prefix}{binary} --port 80 --duration 1s --console >/out/run 2>&1; echo $? >/out/run.status")
+
+
+def live(repo, names):
+    """A shell command: cases of tests/live."""
+    return f"SLOW=10 /usr/bin/python3 {shlex.quote(repo)}/tests/live/run.py {names} >/out/live 2>&1"
+
+
+def read(path):
+    try:
+        with open(path, errors="replace") as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
+def judge_refusal(out, pattern):
+    """None, or what is wrong: one line of error that says `pattern`, exit status 1."""
+    for what in ("check", "run"):
+        text, status = read(f"{out}/{what}"), read(f"{out}/{what}.status").strip()
+        errors = [line for line in text.splitlines() if "error:" in line]
+        if status != "1" or len(errors) != 1 or not re.search(pattern, errors[0]):
+            return f"{what}: status {status or 'none'}: {text[-1500:]}"
+    return None
+
+
+def judge_live(out, _):
+    text = read(f"{out}/live")
+    return None if re.search(r"^ok", text, re.M) and not re.search(r"^not ok", text, re.M) else text[-3000:] or "it said nothing"
+
+
+# name, kernel, of the kernel's command line, command, judge, pattern
+ODD = [
+    ("lockdown=confidentiality is said", "6.12", LOCKDOWN + "confidentiality", refusal, judge_refusal,
+     r"locked down \(confidentiality\).*lockdown=integrity"),
+    ("lockdown=integrity, no tracefs: traces", "6.12", LOCKDOWN + "integrity guest.tracefs=no",
+     lambda repo: live(repo, "life_open_before"), judge_live, None),
+]
+
+
+def run(tap, names, repo, top):
+    for i, (name, kernel, append, command, judge, pattern) in enumerate(ODD):
+        if kernel not in names:
+            continue
+        out = os.path.join(top, f"odd{i}")
+        os.mkdir(out)
+        r = guest.boot(kernels.get(kernel), command(repo), out, limit=LIMIT, append=append)
+        wrong = judge(out, pattern) or (r.console[-2000:] if r.status is None else None)
+        tap.say(not wrong, f"{kernel}: {name}", wrong or "")
