@@ -452,8 +452,23 @@ void pipeline_reopen(struct pipeline *p)
 	export_reopen(p->export);
 }
 
+static void count_open(void *arg, const struct exchange *x)
+{
+	const struct resource *r = x->resource;
+
+	(void)arg;
+	stats_gauge_add("requests_open", "service", r ? r->service : SLICE(""), 1);
+}
+
+void pipeline_gauges(const struct pipeline *p)
+{
+	stats_gauge_clear("requests_open");
+	conn_each_open(p->conns, count_open, NULL);
+}
+
 void pipeline_finish(struct pipeline *p, uint64_t now)
 {
+	pipeline_gauges(p);
 	conn_table_close(p->conns);
 	cause_flush(p->cause);
 	tail_flush(p->tail);

@@ -33,7 +33,9 @@ void pipeline_turn(struct pipeline *p, uint64_t now);
 int pipeline_sampling(struct pipeline *p, const struct config *config);
 struct sampler *pipeline_sampler(struct pipeline *p); /* for temporary rules */
 void pipeline_reopen(struct pipeline *p); /* SIGHUP: files that somebody moved */
-/* No more events: decides and hands out everything. Then call pipeline_turn() until pipeline_idle(). */
+/* Sets the gauges (base/stats.h): requests_open by service. */
+void pipeline_gauges(const struct pipeline *p);
+/* No more events: decides and hands out everything. Then call pipeline_turn() until pipeline_idle(). The gauges stay. */
 void pipeline_finish(struct pipeline *p, uint64_t now);
 bool pipeline_idle(const struct pipeline *p);
 bool pipeline_crowded(const struct pipeline *p); /* exporters are behind: a replay waits for them */

@@ -6,6 +6,7 @@
 #include "base/hex.h"
 #include "base/rng.h"
 #include "base/slice.h"
+#include "base/stats.h"
 #include "base/table.h"
 
 static void test_slice__split_walks_all_parts(void)
@@ -125,6 +126,40 @@ static void test_hex__lower_case_only(void)
 	CHECK(!hex_get(b, "0aFF", 2));
 }
 
+static void printed(char *to, size_t size)
+{
+	FILE *f = fmemopen(to, size, "w");
+
+	memset(to, 0, size);
+	stats_print(f);
+	fclose(f);
+}
+
+static void test_stats__gauges(void)
+{
+	static char text[1 << 16];
+	char name[32];
+
+	memset(stats, 0, sizeof(stats));
+	stats_gauge_add("open", "service", SLICE("a"), 1);
+	stats_gauge_add("open", "service", SLICE("b\"\n\\"), 2);
+	stats_gauge_add("open", "service", SLICE("a"), 3);
+	stats_gauge_add("open", "service", SLICE("\xff\xfe"), 0);
+	printed(text, sizeof(text));
+	CHECK_SLICE(slice_str(text), "open{service=\"a\"} 4\nopen{service=\"b___\"} 2\n");
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "s%d", i);
+		stats_gauge_add("open", "service", slice_str(name), 1);
+	}
+	stats_gauge_add("open", "service", SLICE("a"), 1); /* has its row */
+	printed(text, sizeof(text));
+	CHECK(strstr(text, "open{service=\"a\"} 5\n") && strstr(text, "open{service=\"s0\"} 1\n"));
+	CHECK(strstr(text, "open{service=\"other\"} 748\n")); /* 255 rows, three taken before */
+	stats_gauge_clear("open");
+	printed(text, sizeof(text));
+	CHECK_SLICE(slice_str(text), "");
+}
+
 int main(void)
 {
 	RUN(test_slice__split_walks_all_parts);
@@ -134,5 +169,6 @@ int main(void)
 	RUN(test_table__agrees_with_an_array);
 	RUN(test_table__refuses_beyond_its_limit);
 	RUN(test_hex__lower_case_only);
+	RUN(test_stats__gauges);
 	return tap_done();
 }

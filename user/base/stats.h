@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/slice.h"
+
 #define STATS_TABLE(X)                                                                                         \
 	X(records, "records", "", "records read from the kernel")                                              \
 	X(missed_data, "records_missed", "kind=\"data\"", "data records the kernel could not hand over: ring full") \
@@ -127,7 +129,16 @@ struct stat_info {
 
 extern const struct stat_info stat_infos[STAT_MAX];
 
-/* Every counter that is not zero, `name value` or `name{label="…"} value`, one a line. */
+/*
+ * Gauges: values by label that go up and down, a few hundred at most. Those beyond share the label's value "other".
+ * name and label are static; the label's value is copied, cut at STAT_LABEL_MAX, with `"`, `\` and control characters as `_`.
+ */
+#define STAT_GAUGES_MAX 256
+#define STAT_LABEL_MAX 64
+void stats_gauge_clear(const char *name);
+void stats_gauge_add(const char *name, const char *label, struct slice value, uint64_t n);
+
+/* Every counter and every gauge that is not zero, `name value` or `name{label="…"} value`, one a line. */
 void stats_print(FILE *f);
 
 #endif

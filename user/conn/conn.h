@@ -39,6 +39,9 @@ void conn_event(struct conn_table *t, const struct ev_head *ev);
 /* The end: every open request is dropped as `shutdown`. */
 void conn_table_close(struct conn_table *t);
 
+/* Every request that has not ended yet, in no order. */
+void conn_each_open(const struct conn_table *t, void (*each)(void *arg, const struct exchange *x), void *arg);
+
 uint32_t conn_count(const struct conn_table *t);
 
 #endif
