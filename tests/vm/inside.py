@@ -200,9 +200,11 @@ def one_way(way):
 
 def kernel_name():
     """Debian names packages by what stays compatible; the version stands elsewhere."""
-    debian = re.search(r"Debian ([0-9.]+)", os.uname().version)
-    machine = os.uname().machine
-    return (debian[1] if debian else os.uname().release) + ("" if machine == "x86_64" else f" {machine.replace('aarch64', 'arm64')}")
+    u = os.uname()
+    debian = re.search(r"Debian ([0-9.]+)", u.version)
+    words = [debian[1] if debian else u.release, "PREEMPT_RT" if "PREEMPT_RT" in u.version else "",
+             "" if u.machine == "x86_64" else u.machine.replace("aarch64", "arm64")]
+    return " ".join(w for w in words if w)
 
 
 def main():

@@ -7,8 +7,9 @@ import subprocess
 
 import packages
 
-KERNELS = {"5.10": ("bullseye", "amd64"), "6.1": ("bookworm", "amd64"), "6.12": ("trixie", "amd64"), "newest": ("sid", "amd64"),
-           "arm64": ("trixie", "arm64")}
+# name: suite, architecture, flavour of the image's name
+KERNELS = {"5.10": ("bullseye", "amd64", ""), "6.1": ("bookworm", "amd64", ""), "6.12": ("trixie", "amd64", ""),
+           "newest": ("sid", "amd64", ""), "rt": ("trixie", "amd64", "rt-"), "arm64": ("trixie", "arm64", "")}
 MODULES = ["fs/9p", "fs/overlayfs", "fs/netfs", "fs/fscache", "net/9p", "net/tls", "drivers/virtio"]
 
 
@@ -20,10 +21,10 @@ class Kernel:
         self.modules = os.path.join(path, "lib/modules", self.version)
 
 
-def fill(suite, d):
+def fill(suite, flavour, d):
     """The image package of a suite, whatever its name is today, and the packages that newer suites split it into."""
     suite.update()
-    for p in suite.depends(f"linux-image-{suite.arch}", r"linux-(image|binary|modules)-"):
+    for p in suite.depends(f"linux-image-{flavour}{suite.arch}", r"linux-(image|binary|modules)-"):
         suite.fetch(p, d)
     members = ["*/vmlinuz*"] + [f"*/kernel/{m}/*" for m in MODULES] + ["*/modules.builtin*", "*/modules.order"]
     for deb in glob.glob(d + "/*.deb"):
@@ -39,11 +40,11 @@ def fill(suite, d):
 
 
 def get(name):
-    suite, arch = KERNELS[name]
-    path = os.path.join(packages.CACHE, "kernels", f"{suite}-{arch}")
+    suite, arch, flavour = KERNELS[name]
+    path = os.path.join(packages.CACHE, "kernels", f"{suite}-{flavour}{arch}")
     if os.environ.get("VM_REFRESH"):
         shutil.rmtree(path, ignore_errors=True)
     with packages.made_once(path) as d:
         if d:
-            fill(packages.Suite(suite, arch), d)
+            fill(packages.Suite(suite, arch), flavour, d)
     return Kernel(name, path)

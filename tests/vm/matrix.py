@@ -23,7 +23,7 @@ import packages  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIMIT = 900  # seconds for one guest
-MUST = {"fentry": tuple(kernels.KERNELS), "socktp": ("6.12", "newest", "arm64"), "kprobe": tuple(kernels.KERNELS)}
+MUST = {"fentry": tuple(kernels.KERNELS), "socktp": ("6.12", "newest", "rt", "arm64"), "kprobe": tuple(kernels.KERNELS)}
 WHAT = {"load": "loads", "keep_alive": "keep-alive", "many": "many connections", "before": "open before", "unix_socket": "UNIX socket",
         "sendfile": "sendfile", "curl": "short-lived", "exact": "exact counts", "same": "same spans", "calls": "each call",
         "budget": "instructions, verified"}

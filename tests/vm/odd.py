@@ -46,12 +46,25 @@ def judge_live(out, _):
     return None if re.search(r"^ok", text, re.M) and not re.search(r"^not ok", text, re.M) else text[-3000:] or "it said nothing"
 
 
+def old_cgroups(repo):
+    return (f"{shlex.quote(repo)}/build/spandrel --cgroup /sys/fs/cgroup/cpu --duration 1s >/out/run 2>&1; echo $? >/out/run.status; "
+            + live(repo, "life_open_before"))
+
+
+def judge_cgroups(out, pattern):
+    text, status = read(f"{out}/run"), read(f"{out}/run.status").strip()
+    if status not in ("1", "2") or not re.search(pattern, text):
+        return f"status {status or 'none'}: {text}"
+    return judge_live(out, None)
+
+
 # name, kernel, of the kernel's command line, command, judge, pattern
 ODD = [
     ("lockdown=confidentiality is said", "6.12", LOCKDOWN + "confidentiality", refusal, judge_refusal,
      r"locked down \(confidentiality\).*lockdown=integrity"),
     ("lockdown=integrity, no tracefs: traces", "6.12", LOCKDOWN + "integrity guest.tracefs=no",
      lambda repo: live(repo, "life_open_before"), judge_live, None),
+    ("cgroup v1 only: --cgroup says so, the rest traces", "6.12", "guest.cgroup=v1", old_cgroups, judge_cgroups, r"cgroup v2.*not mounted"),
 ]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make test-vm: stock kernels in QEMU, each way into them. KERNELS="5.10 6.1 6.12 newest arm64", WAYS="fentry socktp kprobe"; KEEP=1 keeps
+# make test-vm: stock kernels in QEMU, each way into them. KERNELS="5.10 6.1 6.12 newest rt arm64", WAYS="fentry socktp kprobe"; KEEP=1 keeps
 # what the guests wrote. make readme-vm writes the table into README.md.
 VM := tests/vm/matrix.py
 
