@@ -345,6 +345,14 @@ static bool tail_missing(const struct flow *f, uint64_t bytes)
 	return bytes > stream_seen(f->stream) && bytes > stream_skip_to(f->stream);
 }
 
+static void last_words(struct conn *c, enum ev_dir dir, const struct proto_out *out)
+{
+	if (out->flags & OUT_MORE)
+		pair_more(&c->pair, out->msg);
+	if (out->flags & OUT_END)
+		pair_end(&c->pair, out->type, out->key, stream_last(c->flow[dir].stream));
+}
+
 void flow_end(struct conn *c, enum ev_dir dir, uint64_t bytes, bool reset)
 {
 	struct flow *f = &c->flow[dir];
@@ -365,8 +373,8 @@ void flow_end(struct conn *c, enum ev_dir dir, uint64_t bytes, bool reset)
 		return;
 	if (tail_missing(f, bytes) && !f->lost)
 		loss_happened(c, dir, false, STAT_drop_gap);
-	else if (!reset && c->proto->finish(c->session, dir, &out) && out.flags & OUT_END)
-		pair_end(&c->pair, out.type, out.key, stream_last(f->stream));
+	else if (!reset && c->proto->finish(c->session, dir, &out))
+		last_words(c, dir, &out);
 }
 
 void flow_leftover(struct conn *c, int drop)

@@ -144,14 +144,16 @@ bool pair_response(struct pair *p, const struct message *m, const struct pair_he
 
 static void amend(struct exchange *x, const struct message *m)
 {
-	x->call.proto->amend((struct message *)x->call.resp, m, &x->arena); /* it was kept here */
+	const struct message *kept = m->type == MSG_REQUEST ? x->call.req : x->call.resp;
+
+	x->call.proto->amend((struct message *)kept, m, &x->arena); /* it was kept here */
 }
 
 void pair_more(struct pair *p, const struct message *m)
 {
 	struct exchange *x = pair_find(p, m->key);
 
-	if (x && x->call.resp && m->type == MSG_RESPONSE)
+	if (x && (m->type == MSG_REQUEST || x->call.resp))
 		amend(x, m);
 }
 

@@ -7,6 +7,7 @@
 #include "base/scope.h"
 #include "base/stats.h"
 #include "proto/call.h"
+#include "proto/grpc.h"
 #include "proto/http2_session.h"
 #include "proto/http_fill.h"
 
@@ -470,5 +471,6 @@ const struct proto_ops http2_ops = {
 	.inherit = session_inherit,
 	.keep = http2_keep,
 	.amend = http2_amend,
+	.method = grpc_method,
 	.fill = http_fill,
 };

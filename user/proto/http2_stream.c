@@ -56,13 +56,15 @@ void http2_streams_fini(struct http2_session *s)
 	free_unused(s);
 }
 
-/* Are there messages in its DATA that can be counted? Those of gRPC-Web's text form are in base64. */
-static bool counts(const struct http2_head *head)
+/* A side of the stream that says it is gRPC begins: what it sends is counted. */
+static void count_begins(struct http2_stream *st, const struct http2_head *head, enum message_type side)
 {
 	struct slice type = http1_part(&head->http, head->http.notes.known[H1_CONTENT_TYPE]);
-	struct slice text = SLICE("application/grpc-web-text");
 
-	return grpc_content_type(type) && !slice_eq_nocase(slice_to(type, text.n), text);
+	if (!grpc_content_type(type))
+		return;
+	st->grpc = true;
+	grpc_count_begin(&st->sent[side - 1], type);
 }
 
 /* Nobody could be told of this one. */
@@ -81,7 +83,7 @@ void http2_request_head(struct http2_session *s, uint32_t id, bool end, struct p
 		drop(s->streams.n >= PROTO_OPEN_MAX ? STAT_drop_pipeline : STAT_drop_memory);
 		return;
 	}
-	st->grpc = counts(head);
+	count_begins(st, head, MSG_REQUEST);
 	st->asked = end;
 	head->http.m.type = MSG_REQUEST;
 	head->http.m.key = id;
@@ -147,7 +149,8 @@ void http2_response_head(struct http2_session *s, uint32_t id, bool end, struct 
 		out->msg = &head->http.m;
 		return;
 	}
-	st->grpc |= counts(head);
+	if (!st->answered)
+		count_begins(st, head, MSG_RESPONSE);
 	head->trailers = st->answered || http2_head_kind(head) != MSG_RESPONSE;
 	head->http.m.truncated |= !st->answered && !head->http.status;
 	head->end.whole = end;
