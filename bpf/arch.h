@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* What differs per architecture: the registers of a system call, and the numbers of those that move bytes. */
+/* What differs per architecture: registers, the numbers of the system calls that move bytes, where pages are. */
 #ifndef SPANDREL_ARCH_H
 #define SPANDREL_ARCH_H
 
+#include "compat.h"
 #include "maps.h"
 
 #if defined(__TARGET_ARCH_x86)
@@ -13,6 +14,18 @@ enum {
 	NR_sendto = 44, NR_sendmsg = 46, NR_sendmmsg = 307,
 	NR_sendfile = 40, NR_splice = 275, NR_io_uring_enter = 426,
 };
+
+/* The kernel's address of a page's bytes, 0 where that cannot be known. All memory is mapped in one piece, in the order of the pages. */
+inline_always __u64 page_address(__u64 page)
+{
+	__u64 bytes = 0, pages = 0;
+
+	if (!way.page_offset_base || !way.vmemmap_base)
+		return 0;
+	bpf_probe_read_kernel(&bytes, sizeof(bytes), (void *)way.page_offset_base);
+	bpf_probe_read_kernel(&pages, sizeof(pages), (void *)way.vmemmap_base);
+	return bytes ? bytes + ((page - pages) / bpf_core_type_size(struct page) << 12) : 0;
+}
 
 #define TS_COMPAT 2	/* thread_info.status: entered by int $0x80 or from 32-bit code */
 #define X32_BIT 0x40000000
@@ -34,6 +47,14 @@ inline_always void call_get(struct call *c, struct task_struct *task)
 		c->hole = HOLE_IO_URING;
 }
 
+/* Of a function of the kernel, in a kprobe: its arguments from 0 on, its result, its stack. */
+#define ARG0(regs) ((regs)->di)
+#define ARG1(regs) ((regs)->si)
+#define ARG2(regs) ((regs)->dx)
+#define ARG3(regs) ((regs)->cx)
+#define RESULT(regs) ((regs)->ax)
+#define STACK(regs) ((regs)->sp)
+
 #elif defined(__TARGET_ARCH_arm64)
 
 enum {
@@ -42,6 +63,12 @@ enum {
 	NR_sendto = 206, NR_sendmsg = 211, NR_sendmmsg = 269,
 	NR_sendfile = 71, NR_splice = 76, NR_io_uring_enter = 426,
 };
+
+/* The kernel's map of memory begins where its configuration says, which nothing shows. */
+inline_always __u64 page_address(__u64 page)
+{
+	return 0;
+}
 
 #define TIF_32BIT (1 << 22)
 
@@ -61,6 +88,13 @@ inline_always void call_get(struct call *c, struct task_struct *task)
 	else if (r->regs[0] != r->orig_x0) /* equal until the call returns: then io_uring's work is done, inside any call */
 		c->hole = HOLE_IO_URING;
 }
+
+#define ARG0(pt) ((pt)->regs[0])
+#define ARG1(pt) ((pt)->regs[1])
+#define ARG2(pt) ((pt)->regs[2])
+#define ARG3(pt) ((pt)->regs[3])
+#define RESULT(pt) ((pt)->regs[0])
+#define STACK(pt) ((pt)->sp)
 
 #else
 #error "bpf/arch.h has no row for this architecture"

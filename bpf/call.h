@@ -31,10 +31,12 @@ inline_always bool fd_is(struct task_struct *task, __u64 fd, struct sock *sk)
 /* Reads the elements from `from` on that the work area has room for. */
 inline_always bool iov_read(struct scratch *s, __u64 vec, __u64 count, __u64 from)
 {
-	__u64 n = (count - from) * sizeof(struct iovec);
+	__u64 n = BOUND((count - from) * sizeof(struct iovec), sizeof(s->iov)), at = vec + from * sizeof(struct iovec);
 
 	s->iov_at = from;
-	return !bpf_probe_read_user(s->iov, BOUND(n, sizeof(s->iov)), (void *)(vec + from * sizeof(struct iovec)));
+	if (s->op.where != AT_VECTOR)
+		return !bpf_probe_read_kernel(s->iov, n, (void *)at);
+	return !bpf_probe_read_user(s->iov, n, (void *)at);
 }
 
 inline_always void op_vector(struct scratch *s, __u64 vec, __u64 count)

@@ -3,6 +3,7 @@
 #ifndef SPANDREL_CONN_H
 #define SPANDREL_CONN_H
 
+#include "compat.h"
 #include "maps.h"
 
 enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, SOCK_STREAM = 1 };
@@ -18,17 +19,17 @@ enum kind { KIND_NONE, KIND_TCP, KIND_MPTCP, KIND_UNIX };
 
 inline_always enum kind sock_kind(struct sock *sk)
 {
-	__u16 family = sk->__sk_common.skc_family;
+	__u16 family = GET(sk, __sk_common.skc_family);
 
-	if (sk->sk_type != SOCK_STREAM)
+	if (GET(sk, sk_type) != SOCK_STREAM)
 		return KIND_NONE;
 	if (family == AF_UNIX)
 		return KIND_UNIX;
 	if (family != AF_INET && family != AF_INET6)
 		return KIND_NONE;
-	if (sk->sk_protocol == IPPROTO_TCP)
+	if (GET(sk, sk_protocol) == IPPROTO_TCP)
 		return KIND_TCP;
-	return sk->sk_protocol == IPPROTO_MPTCP ? KIND_MPTCP : KIND_NONE;
+	return GET(sk, sk_protocol) == IPPROTO_MPTCP ? KIND_MPTCP : KIND_NONE;
 }
 
 /* Before 6.18 the verifier takes a swapped 16-bit value for one of 64 bits. */
@@ -45,8 +46,8 @@ inline_always bool ports_match(struct sock *sk, enum kind kind)
 		return true;
 	if (kind == KIND_UNIX)
 		return !knobs.port_need;
-	lport = sk->__sk_common.skc_num;
-	rport = __builtin_bswap16(sk->__sk_common.skc_dport);
+	lport = GET(sk, __sk_common.skc_num);
+	rport = __builtin_bswap16(GET(sk, __sk_common.skc_dport));
 	if (knobs.port_exclude && (port_in(knobs.port_not, lport) || port_in(knobs.port_not, rport)))
 		return false;
 	return !knobs.port_need || port_in(knobs.port_bits, lport) || port_in(knobs.port_bits, rport);
@@ -54,13 +55,23 @@ inline_always bool ports_match(struct sock *sk, enum kind kind)
 
 inline_always __u32 sock_netns(struct sock *sk)
 {
-	return sk->__sk_common.skc_net.net->ns.inum;
+	struct net *net = GET(sk, __sk_common.skc_net.net);
+
+	return GET(net, ns.inum);
+}
+
+inline_always struct file *sock_file(struct sock *sk)
+{
+	struct socket *socket = GET(sk, sk_socket);
+
+	return GET(socket, file);
 }
 
 inline_always bool sock_mapped(struct sock *sk)
 {
-	const __be32 *a = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32;
+	__be32 a[4];
 
+	bpf_core_read(a, sizeof(a), &sk->__sk_common.skc_v6_daddr);
 	return !a[0] && !a[1] && a[2] == __builtin_bswap32(0xffff);
 }
 
@@ -73,16 +84,16 @@ inline_always void addr_v4(__u8 to[16], __be32 addr)
 
 inline_always void sock_local(struct sock *sk, __u8 to[16])
 {
-	if (sk->__sk_common.skc_family == AF_INET)
-		addr_v4(to, sk->__sk_common.skc_rcv_saddr);
+	if (GET(sk, __sk_common.skc_family) == AF_INET)
+		addr_v4(to, GET(sk, __sk_common.skc_rcv_saddr));
 	else
 		bpf_core_read(to, 16, &sk->__sk_common.skc_v6_rcv_saddr);
 }
 
 inline_always void sock_remote(struct sock *sk, __u8 to[16])
 {
-	if (sk->__sk_common.skc_family == AF_INET)
-		addr_v4(to, sk->__sk_common.skc_daddr);
+	if (GET(sk, __sk_common.skc_family) == AF_INET)
+		addr_v4(to, GET(sk, __sk_common.skc_daddr));
 	else
 		bpf_core_read(to, 16, &sk->__sk_common.skc_v6_daddr);
 }
@@ -106,9 +117,9 @@ inline_always __u64 sock_key(const void *sk)
 /* Before the local port is known. */
 inline_always bool ports_maybe(struct sock *sk)
 {
-	__u16 rport = __builtin_bswap16(sk->__sk_common.skc_dport);
+	__u16 rport = __builtin_bswap16(GET(sk, __sk_common.skc_dport));
 
-	return !knobs.port_need || port_in(knobs.port_bits, rport) || port_in(knobs.port_bits, sk->__sk_common.skc_num);
+	return !knobs.port_need || port_in(knobs.port_bits, rport) || port_in(knobs.port_bits, GET(sk, __sk_common.skc_num));
 }
 
 /* Connections whose other end is the tracer are never traced. */
@@ -117,17 +128,43 @@ inline_always bool remote_is_tracer(struct sock *sk, enum kind kind)
 	struct endpoint end = { 0 };
 
 	if (kind == KIND_UNIX) {
-		struct pid *peer = sk->sk_peer_pid;
+		struct pid *peer = GET(sk, sk_peer_pid);
 
 		return peer && knobs.self && (__u32)BPF_CORE_READ(peer, numbers[0].nr) == knobs.self;
 	}
 	sock_remote(sk, end.addr);
 	end.netns = sock_netns(sk);
-	end.port = __builtin_bswap16(sk->__sk_common.skc_dport);
+	end.port = __builtin_bswap16(GET(sk, __sk_common.skc_dport));
 	return bpf_map_lookup_elem(&own_ends, &end);
 }
 
 /* ---- TCP: sequence numbers ---- */
+
+#ifdef BY_READING
+inline_always struct tcp_sock *tcp_of(struct sock *sk)
+{
+	return sock_kind(sk) == KIND_TCP ? (struct tcp_sock *)sk : NULL;
+}
+#else
+inline_always struct tcp_sock *tcp_of(struct sock *sk)
+{
+	return bpf_skc_to_tcp_sock(sk);
+}
+#endif
+
+/* The functions that move the bytes of a TCP socket: its sequence numbers count what the program reads and writes only with TCP's own. */
+inline_always __u64 sock_prot(struct sock *sk)
+{
+	return (__u64)GET(sk, __sk_common.skc_prot);
+}
+
+/* Not so where the kernel encrypts (kTLS) or moves bytes between sockets (sockmap). */
+inline_always bool tcp_plain(struct tcp_sock *tp, __u64 prot)
+{
+	if (way.tcp_prot)
+		return prot == way.tcp_prot || prot == way.tcpv6_prot;
+	return !GET(tp, inet_conn.icsk_ulp_ops); /* the addresses are hidden from us */
+}
 
 /*
  * The sequence number behind the last byte the program has moved. Reading the last byte of a segment that
@@ -138,9 +175,9 @@ inline_always __u32 tcp_moved(struct tcp_sock *tp, struct sock *sk, int dir)
 	__u32 seq;
 
 	if (dir == DIR_SEND)
-		return tp->write_seq;
-	seq = tp->copied_seq;
-	if ((sk->__sk_common.skc_flags & (1 << SOCK_DONE)) && seq == tp->rcv_nxt)
+		return GET(tp, write_seq);
+	seq = GET(tp, copied_seq);
+	if ((GET(sk, __sk_common.skc_flags) & (1 << SOCK_DONE)) && seq == GET(tp, rcv_nxt))
 		seq--;
 	return seq;
 }
@@ -148,16 +185,16 @@ inline_always __u32 tcp_moved(struct tcp_sock *tp, struct sock *sk, int dir)
 /* Bytes that have arrived and were not read; a FIN is none. */
 inline_always __u32 tcp_unread(struct tcp_sock *tp, struct sock *sk)
 {
-	__u32 left = tp->rcv_nxt - tp->copied_seq;
+	__u32 left = GET(tp, rcv_nxt) - GET(tp, copied_seq);
 
-	return left && (sk->__sk_common.skc_flags & (1 << SOCK_DONE)) ? left - 1 : left;
+	return left && (GET(sk, __sk_common.skc_flags) & (1 << SOCK_DONE)) ? left - 1 : left;
 }
 
 inline_always bool sock_unread(struct sock *sk)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = tcp_of(sk);
 
-	return tp ? tcp_unread(tp, sk) : sk->sk_receive_queue.qlen;
+	return tp ? tcp_unread(tp, sk) : GET(sk, sk_receive_queue.qlen);
 }
 
 /* The initial sequence number of the receiving direction, plus one: bytes_received counts a FIN as rcv_nxt does. */
@@ -168,9 +205,9 @@ inline_always __u32 tcp_base_recv(struct tcp_sock *tp)
 	for (int i = 0; i < 4; i++) { /* a segment may arrive between the two reads */
 		__u32 again;
 
-		nxt = tp->rcv_nxt;
-		base = nxt - (__u32)tp->bytes_received;
-		again = tp->rcv_nxt;
+		nxt = GET(tp, rcv_nxt);
+		base = nxt - (__u32)GET(tp, bytes_received);
+		again = GET(tp, rcv_nxt);
 		if (again == nxt)
 			break;
 	}
@@ -183,9 +220,9 @@ inline_always __u32 tcp_acked_base(struct tcp_sock *tp)
 	__u32 una = 0, base = 0;
 
 	for (int i = 0; i < 4; i++) {
-		una = tp->snd_una;
-		base = una - (__u32)tp->bytes_acked;
-		if (una == tp->snd_una)
+		una = GET(tp, snd_una);
+		base = una - (__u32)GET(tp, bytes_acked);
+		if (una == GET(tp, snd_una))
 			break;
 	}
 	return base;
@@ -198,13 +235,13 @@ inline_always __u32 tcp_acked_base(struct tcp_sock *tp)
  */
 inline_always int tcp_role(struct tcp_sock *tp, struct sock *sk)
 {
-	__u32 state = sk->__sk_common.skc_state, extra;
+	__u32 state = GET(sk, __sk_common.skc_state), extra;
 
-	if (sk->sk_max_ack_backlog)
+	if (GET(sk, sk_max_ack_backlog))
 		return ROLE_SERVER;
 	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
 		return ROLE_UNKNOWN;
-	extra = tp->snd_nxt - tcp_acked_base(tp) - (__u32)(tp->bytes_sent - tp->bytes_retrans);
+	extra = GET(tp, snd_nxt) - tcp_acked_base(tp) - (__u32)(GET(tp, bytes_sent) - GET(tp, bytes_retrans));
 	return extra == 0 ? ROLE_SERVER : extra == 1 ? ROLE_CLIENT : ROLE_UNKNOWN;
 }
 
@@ -218,27 +255,97 @@ inline_always void conn_bases(struct conn *c, struct tcp_sock *tp, struct sock *
 		c->off[dir] = tcp_moved(tp, sk, dir) - c->base[dir];
 }
 
-/* The state of a socket, NULL if it has none. */
+/* ---- the state of a connection ---- */
+
+static const struct conn conn_none; /* all zero */
+
+inline_always struct conn *hashed_find(struct sock *sk, bool make)
+{
+	struct conn *c;
+	__u64 key;
+
+	bpf_probe_read_kernel(&key, sizeof(key), &sk); /* a number, no pointer any more */
+	c = bpf_map_lookup_elem(&hashed, &key);
+	if (c || !make)
+		return c;
+	bpf_map_update_elem(&hashed, &key, (void *)&conn_none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&hashed, &key);
+}
+
+inline_always void hashed_forget(struct sock *sk)
+{
+	__u64 key;
+
+	bpf_probe_read_kernel(&key, sizeof(key), &sk);
+	bpf_map_delete_elem(&hashed, &key);
+}
+
+#ifdef BY_READING
 inline_always struct conn *conn_find(struct sock *sk)
 {
+	return hashed_find(sk, false);
+}
+
+inline_always struct conn *conn_create(struct sock *sk)
+{
+	return hashed_find(sk, true);
+}
+#else
+inline_always struct conn *conn_find(struct sock *sk)
+{
+	if (way.hashed)
+		return hashed_find(sk, false);
 	return sk->sk_bpf_storage ? bpf_sk_storage_get(&conns, sk, 0, 0) : NULL;
 }
 
-/* The state of a socket, made if there is none. The allocator waits for no lock: what fails once may work at once. */
+/* The allocator waits for no lock: what fails once may work at once. */
+inline_always struct conn *conn_create(struct sock *sk)
+{
+	struct conn *c;
+
+	if (way.hashed)
+		return hashed_find(sk, true);
+	c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	return c ? c : bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+}
+#endif
+
+/* The state of a socket, made if there is none. */
 inline_always struct conn *conn_make(struct sock *sk)
 {
-	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct conn *c = conn_create(sk);
 
-	if (!c)
-		c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c)
 		count(KC_NO_STORAGE, 1);
 	return c;
 }
 
+/*
+ * Atomics that return a value came with 5.12. Without them: who sees the number one higher after having added one than before is the
+ * only one who does, because two that add see at least two.
+ */
 inline_always __u64 conn_new_id(void)
 {
-	return __sync_fetch_and_add(&conn_ids, 1) + 1;
+	for (int i = 0; i < 8; i++) {
+		__u64 before = *(volatile __u64 *)&conn_ids;
+
+		__sync_fetch_and_add(&conn_ids, 1);
+		if (*(volatile __u64 *)&conn_ids == before + 1)
+			return before + 1;
+	}
+	return (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32(); /* others were faster each time */
+}
+
+/* May this thread, and no other, set up a connection that has no id? Two that come at once both may not. */
+inline_always bool conn_claim(struct conn *c)
+{
+	if (*(volatile __u32 *)&c->claims)
+		return false;
+	__sync_fetch_and_add(&c->claims, 1);
+	if (*(volatile __u32 *)&c->claims == 1)
+		return true;
+	__sync_fetch_and_add(&c->claims, -1);
+	return false;
 }
 
 #endif

@@ -46,14 +46,14 @@ inline_always void emit_submit(void *record)
 
 inline_always void open_unix(struct ev_open *e, struct unix_sock *u)
 {
-	struct sock *peer = u->peer;
-	struct unix_address *addr = u->addr;
+	struct sock *peer = BPF_CORE_READ(u, peer);
+	struct unix_address *addr = BPF_CORE_READ(u, addr);
 	int len;
 
 	e->self_key = sock_key(u);
 	e->peer_key = sock_key(peer);
 	if (!addr && peer)
-		bpf_core_read(&addr, sizeof(addr), &((struct unix_sock *)peer)->addr);
+		addr = BPF_CORE_READ((struct unix_sock *)peer, addr);
 	if (!addr || bpf_core_read(&len, sizeof(len), &addr->len))
 		return;
 	len -= 2; /* sun_family */
@@ -69,8 +69,8 @@ inline_always void open_unix(struct ev_open *e, struct unix_sock *u)
 
 inline_always void open_inet(struct ev_open *e, struct sock *sk)
 {
-	e->lport = sk->__sk_common.skc_num;
-	e->rport = __builtin_bswap16(sk->__sk_common.skc_dport);
+	e->lport = GET(sk, __sk_common.skc_num);
+	e->rport = __builtin_bswap16(GET(sk, __sk_common.skc_dport));
 	sock_local(sk, e->laddr);
 	sock_remote(sk, e->raddr);
 }
@@ -98,14 +98,10 @@ subprog int emit_open(struct sock *sk, struct conn *c)
 	e->netns = sock_netns(sk);
 	e->family = c->family;
 	e->role = c->role;
-	if (c->family == FAM_UNIX) {
-		struct unix_sock *u = bpf_skc_to_unix_sock(sk);
-
-		if (u)
-			open_unix(e, u);
-	} else {
+	if (c->family == FAM_UNIX)
+		open_unix(e, (struct unix_sock *)sk);
+	else
 		open_inet(e, sk);
-	}
 	emit_submit(e);
 	c->flags |= CF_OPENED;
 	return 1;

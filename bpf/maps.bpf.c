@@ -2,6 +2,7 @@
 /* The variables that maps.h declares. Each that a hook writes has a cache line of its own. */
 #include "maps.h"
 
+const volatile struct way way = { 0 };
 struct verdict verdicts[VERDICT_SLOTS] __attribute__((aligned(64)));
 struct wake wake __attribute__((aligned(64)));
 __u64 conn_ids __attribute__((aligned(64)));

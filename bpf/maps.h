@@ -41,6 +41,8 @@ struct conn { /* of a socket, gone with it */
 	__u16 reserved;
 	__u32 user;    /* a selected process that moved bytes here, and ... */
 	__u32 user_at; /* ... procs_changes when that was looked up */
+	__u32 claims;  /* threads that are about to give it its id */
+	__u64 prot;    /* the kernel's functions that move its bytes: others come with kTLS and sockmaps */
 };
 
 struct {
@@ -49,6 +51,36 @@ struct {
 	__type(key, int);
 	__type(value, struct conn);
 } conns SEC(".maps") __weak;
+
+#define CONNS_HASHED 16384
+
+struct { /* the same by the socket's address, where sockets cannot have storage; removed at the socket's end (way.hashed) */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CONNS_HASHED);
+	__type(key, __u64);
+	__type(value, struct conn);
+} hashed SEC(".maps") __weak;
+
+struct enter { /* of a call that has not returned: what its arguments were (kprobe) */
+	__u64 sp;
+	__u64 sk;
+	__u64 msg;  /* or the page of sendpage */
+	__u64 size; /* or where in the page */
+	__u32 flags;
+	__u32 what; /* enum enter_what */
+};
+
+struct enter_key {
+	__u64 pid_tgid;
+	__u64 dir;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct enter_key);
+	__type(value, struct enter);
+} enters SEC(".maps") __weak;
 
 #define PROCS_MAX 16384
 #define EXCLUDED(kind) ((kind) << 8)
@@ -114,7 +146,8 @@ struct call { /* registers of the caller's system call */
 	__u64 arg[5];
 };
 
-enum where { AT_NOWHERE, AT_BUFFER, AT_VECTOR };
+/* The user's buffer; a vector of such, in user memory or in the kernel's; the kernel's memory by address, by page. */
+enum where { AT_NOWHERE, AT_BUFFER, AT_VECTOR, AT_IOVEC, AT_KVEC, AT_BVEC };
 
 struct op { /* what every way in fills */
 	__u32 size;  /* bytes moved */
@@ -123,7 +156,9 @@ struct op { /* what every way in fills */
 	__u8 hole;   /* enum ev_hole, when nowhere */
 	__u8 reserved;
 	__u64 addr;  /* of the buffer, or of the iovec array */
-	__u64 count; /* iovecs */
+	__u64 count; /* elements */
+	__u64 at;    /* bytes of the first element that come before */
+	__u64 who;   /* process and thread it is done for */
 	__u32 index; /* sendmmsg, recvmmsg: of the message, or MMSG_UNKNOWN */
 	__u32 reserved2;
 };
@@ -144,7 +179,16 @@ struct piece { /* what is left of an operation to hand over */
 	__u16 flags;
 	__u8 dir;
 	__u8 hole;	/* of the tail */
-	__u32 fault;
+	__u16 where;	/* enum where */
+	__u16 fault;
+};
+
+struct iter { /* on the way back to where an operation's bytes begin */
+	__u64 vec;  /* address of the element it stands in */
+	__u64 at;   /* bytes of that element before it */
+	__u64 back; /* bytes still to go back */
+	__u32 n;    /* elements from there on that hold bytes of the operation */
+	__u32 where;
 };
 
 /*
@@ -157,6 +201,7 @@ struct scratch {
 	struct piece piece;
 	struct iovec iov[IOV_FEW]; /* elements iov_at … of the vector */
 	__u64 iov_at;
+	struct iter iter;
 	__u8 head[sizeof(struct ev_data)]; /* a record that is put together from several elements */
 	__u8 data[2 * PIECE_MAX];
 };
@@ -176,7 +221,8 @@ struct walk { /* work area of the selectors, not on the stack for the same reaso
 	struct mount *mnt;
 	__u32 pos;	  /* the path so far is path[pos …] */
 	__u32 cut;	  /* it did not fit */
-	__u32 begin, len; /* what a pattern is compared with */
+	__u32 kind, pattern; /* what is compared (enum sel_kind, index) */
+	__u32 begin, len;    /* and with what */
 	struct glob glob;
 	__u32 result;
 	__u32 bits;
@@ -192,6 +238,8 @@ struct {
 } walks SEC(".maps") __weak;
 
 /* ---- variables shared with user space ---- */
+
+extern const volatile struct way way;
 
 extern struct knobs knobs;
 extern struct verdict verdicts[VERDICT_SLOTS];

@@ -44,7 +44,7 @@ inline_always bool mmsg_partial(const struct call *c, __u32 index, int ret)
 	return s.sum > (__u64)ret;
 }
 
-int mmsg_step(struct call *c, __u32 tid, int ret)
+checked_alone int mmsg_step(struct call *c, __u32 tid, int ret)
 {
 	struct mmsg next = { .ret = ret };
 	__u32 last, index;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* EV_DATA: the bytes of one operation, in records of at most PIECE_MAX bytes. */
+#include "iter.h"
 #include "piece.h"
-
-#define PIECES_MAX 256 /* records of one operation: 4 MiB */
 
 inline_always void data_fill(struct ev_data *e, const struct piece *p, __u32 cap, __u32 size, __u8 hole)
 {
@@ -77,53 +76,65 @@ subprog int emit_buffer(struct scratch *s, __u64 n)
 	return 0;
 }
 
-struct working {
-	struct scratch *s;
-};
-
-static long step_buffer(__u32 i, struct working *w)
+checked_alone int buffer_step(__u32 cpu)
 {
-	struct piece *p = &w->s->piece;
-	__u64 n = p->rest < PIECE_MAX ? p->rest : PIECE_MAX;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct piece *p;
+	__u64 n;
 
+	if (!s)
+		return 1;
+	p = &s->piece;
+	n = p->rest < PIECE_MAX ? p->rest : PIECE_MAX;
 	if (!n)
 		return 1;
-	if (emit_buffer(w->s, n))
+	if (emit_buffer(s, n))
 		count(KC_MISSED_DATA, 1);
 	p->addr += n;
 	piece_done(p, n);
 	return 0;
 }
+LOOP_1K(buffer)
 
 /* ---- a vector: elements are put together in scratch memory ---- */
 
-static long step_element(__u32 i, struct working *w)
+checked_alone int element_step(__u32 cpu)
 {
-	struct scratch *s = w->s;
-	struct piece *p = &s->piece;
-	struct iovec v;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct piece *p;
+	struct iovec e;
 	__u64 n, at;
+	long err;
 
+	if (!s)
+		return 1;
+	p = &s->piece;
 	if (p->filled >= p->want || p->element >= p->count)
 		return 1;
 	if (p->element - s->iov_at >= IOV_FEW && !iov_read(s, p->addr, p->count, p->element))
 		goto fault;
-	v = s->iov[MASK(p->element - s->iov_at, IOV_FEW - 1)];
-	if (v.iov_len <= p->at) {
-		p->at -= v.iov_len; /* bytes to pass over may span elements */
+	e = s->iov[MASK(p->element - s->iov_at, IOV_FEW - 1)];
+	if (p->where == AT_BVEC && page_element(&e))
+		goto fault;
+	if (e.iov_len <= p->at) {
+		p->at -= e.iov_len; /* bytes to pass over may span elements */
 		p->element++;
 		return 0;
 	}
-	n = v.iov_len - p->at;
+	n = e.iov_len - p->at;
 	if (n > p->want - p->filled)
 		n = p->want - p->filled;
 	n = BOUND(n, PIECE_MAX);
 	at = MASK(p->filled, PIECE_MAX - 1);
-	if (bpf_probe_read_user(s->data + at, n, v.iov_base + p->at))
+	if (p->where >= AT_KVEC)
+		err = bpf_probe_read_kernel(s->data + at, n, e.iov_base + p->at);
+	else
+		err = bpf_probe_read_user(s->data + at, n, e.iov_base + p->at);
+	if (err)
 		goto fault;
 	p->filled += n;
 	p->at += n;
-	if (p->at == v.iov_len) {
+	if (p->at == e.iov_len) {
 		p->at = 0;
 		p->element++;
 	}
@@ -132,18 +143,23 @@ fault:
 	p->fault = 1;
 	return 1;
 }
+LOOP_1K(element)
 
-static long step_vector(__u32 i, struct working *w)
+checked_alone int vector_step(__u32 cpu)
 {
-	struct scratch *s = w->s;
-	struct piece *p = &s->piece;
-	__u64 n = p->rest < PIECE_MAX ? p->rest : PIECE_MAX, size;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct piece *p;
+	__u64 n, size;
 
+	if (!s)
+		return 1;
+	p = &s->piece;
+	n = p->rest < PIECE_MAX ? p->rest : PIECE_MAX;
 	if (!n)
 		return 1;
 	p->filled = 0;
 	p->want = n;
-	bpf_loop(UIO_MAXIOV + 1, step_element, w, 0);
+	element_loop(cpu);
 	if (p->fault || p->filled < n) { /* what was read so far is good, all behind it unknown */
 		p->tail += p->rest - p->filled;
 		p->rest = n = p->filled;
@@ -160,21 +176,21 @@ static long step_vector(__u32 i, struct working *w)
 	return 0;
 }
 
+LOOP_1K(vector)
+
 /* Hands over what the work area of this processor describes. */
-int piece_emit(__u32 vector)
+checked_alone int piece_emit(__u32 vector)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
-	struct working w = { .s = bpf_map_lookup_elem(&scratches, &cpu) };
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
 
-	if (!w.s)
+	if (!s)
 		return 0;
-	if (!w.s->piece.rest)
-		emit_hole(&w.s->piece);
-	else if (!vector && w.s->piece.rest <= PIECE_MAX)
-		step_buffer(0, &w);
+	if (!s->piece.rest)
+		emit_hole(&s->piece);
 	else if (vector)
-		bpf_loop(PIECES_MAX, step_vector, &w, 0);
+		vector_loop(cpu);
 	else
-		bpf_loop(PIECES_MAX, step_buffer, &w, 0);
+		buffer_loop(cpu);
 	return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* Processes: which are selected, from their first instruction on; and what user space is told of them. */
 #include "tell.h"
+#include "compat.h"
 #include "mmsg.h"
 
 SEC("tp_btf/sched_process_exec")
@@ -87,7 +88,7 @@ int each_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 
-	if (task)
+	if (task && way.registers)
 		mmsg_mark(task);
 	if (!task || task->pid != task->tgid || (task->flags & PF_KTHREAD) || (__u32)task->tgid == knobs.self)
 		return 0;
@@ -100,12 +101,12 @@ int each_task(struct bpf_iter__task *ctx)
 SEC("raw_tp")
 int whoami(void *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pid *pid = task->thread_pid;
+	struct task_struct *task = current_task();
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 
 	self.tgid = bpf_get_current_pid_tgid() >> 32;
-	self.netns = task->nsproxy->net_ns->ns.inum;
-	self.pid_level = pid->level;
+	self.netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	self.pid_level = BPF_CORE_READ(pid, level);
 	self.pidns = pid_at(pid, self.pid_level).ns;
 	self.root_dentry = (__u64)BPF_CORE_READ(task, fs, root.dentry);
 	self.root_mnt = (__u64)BPF_CORE_READ(task, fs, root.mnt);

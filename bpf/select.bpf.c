@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+#include "compat.h"
 #include "select.h"
 
-#define WALK_STEPS 256	/* directories and mount points of one path */
-#define ANCESTORS 64	/* processes above, cgroups above */
+#define ANCESTORS 64 /* processes above */
 
 /* ---- the executable's path, as /proc/PID/exe shows it ---- */
-
-struct walking {
-	struct walk *w;
-};
 
 inline_always struct mount *mount_of(struct vfsmount *v)
 {
 	return (struct mount *)((char *)v - bpf_core_field_offset(struct mount, mnt));
 }
 
-static long climb_step(__u32 i, struct walking *walking)
+/* One directory or mount point. */
+checked_alone int climb_step(__u32 area)
 {
-	struct walk *w = walking->w;
-	struct dentry *dentry = w->dentry, *parent = BPF_CORE_READ(dentry, d_parent);
-	struct mount *mnt = w->mnt;
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
+	struct dentry *dentry, *parent;
+	struct mount *mnt;
 	__u64 len, at;
 
+	if (!w)
+		return 1;
+	dentry = w->dentry;
+	parent = BPF_CORE_READ(dentry, d_parent);
+	mnt = w->mnt;
 	if ((__u64)dentry == self.root_dentry && (__u64)mnt == self.root_mnt - bpf_core_field_offset(struct mount, mnt))
 		return 1;
 	if (dentry == BPF_CORE_READ(mnt, mnt.mnt_root) || dentry == parent) {
@@ -46,11 +48,11 @@ static long climb_step(__u32 i, struct walking *walking)
 	w->dentry = parent;
 	return 0;
 }
+LOOP_1K(climb)
 
-int exe_path(__u32 area)
+checked_alone int exe_path(__u32 area)
 {
 	struct walk *w = bpf_map_lookup_elem(&walks, &area);
-	struct walking walking = { .w = w };
 	struct task_struct *task;
 	struct file *exe;
 
@@ -64,7 +66,7 @@ int exe_path(__u32 area)
 	w->cut = 0;
 	w->dentry = BPF_CORE_READ(exe, f_path.dentry);
 	w->mnt = mount_of(BPF_CORE_READ(exe, f_path.mnt));
-	bpf_loop(WALK_STEPS, climb_step, &walking, 0);
+	climb_loop(area);
 	if (w->cut)
 		count(KC_PATH_TOO_LONG, 1);
 	return w->pos <= WALK_PATH ? w->pos : WALK_PATH;
@@ -72,65 +74,83 @@ int exe_path(__u32 area)
 
 /* ---- patterns ---- */
 
-struct matching {
-	struct walk *w;
-	const struct sel_glob *pat;
-};
-
-static long match_step(__u32 i, struct matching *m)
-{
-	struct walk *w = m->w;
-	__u64 p = BOUND(w->glob.p, SEL_GLOB_MAX - 1), s = BOUND(w->begin + w->glob.s, WALK_PATH + 255);
-
-	w->result = glob_step(&w->glob, m->pat->pat[p], m->pat->len, w->path[s], w->len);
-	return w->result != GLOB_MORE;
-}
-
-/* Does path[begin … end) of the work area match pattern i of this kind? */
-int match_one(__u32 area, __u32 kind, __u32 i, __u32 begin, __u32 end)
+checked_alone int match_step(__u32 area)
 {
 	struct walk *w = bpf_map_lookup_elem(&walks, &area);
-	struct matching m = { .w = w };
+	struct sel_glob *g;
+	__u64 p, s;
 
-	if (!w || i >= SEL_MAX)
+	if (!w)
+		return 1;
+	g = &(w->kind == SEL_EXE ? knobs.exe : knobs.comm)[MASK(w->pattern, SEL_MAX - 1)];
+	p = BOUND(w->glob.p, SEL_GLOB_MAX - 1);
+	s = BOUND(w->begin + w->glob.s, WALK_PATH + 255);
+	w->result = glob_step(&w->glob, g->pat[p], g->len, w->path[s], w->len);
+	return w->result != GLOB_MORE;
+}
+LOOP_125K(match)
+_Static_assert((SEL_GLOB_MAX + 1) * (WALK_PATH + 1) < 125000, "steps of a pattern");
+
+/* Does path[begin … end) of the work area match pattern i of this kind? */
+inline_always bool match_one(__u32 area, __u32 kind, __u32 i, __u32 begin, __u32 end)
+{
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
+
+	if (!w)
 		return 0;
-	m.pat = kind == SEL_EXE ? &knobs.exe[i] : &knobs.comm[i];
+	w->kind = kind;
+	w->pattern = i;
 	w->begin = begin;
 	w->len = end - begin;
 	__builtin_memset(&w->glob, 0, sizeof(w->glob));
-	bpf_loop((SEL_GLOB_MAX + 1) * WALK_PATH, match_step, &m, 0);
+	match_loop(area);
 	return w->result == GLOB_YES;
 }
 
-static long basename_step(__u32 i, struct walking *walking)
+checked_alone int basename_step(__u32 area)
 {
-	struct walk *w = walking->w;
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
 
-	if (!w->pos || w->path[BOUND(w->pos - 1, WALK_PATH - 1)] == '/')
+	if (!w || !w->pos || w->path[BOUND(w->pos - 1, WALK_PATH - 1)] == '/')
 		return 1;
 	w->pos--;
 	return 0;
 }
+LOOP_1K(basename)
 
-inline_always __u32 match_exe(struct walk *w, __u32 area)
+/* The bits that pattern i gives. */
+checked_alone int exe_bits(__u32 area, __u32 i, __u32 begin)
 {
-	struct walking walking = { .w = w };
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
+	struct sel_glob *g = &knobs.exe[MASK(i, SEL_MAX - 1)];
+
+	if (!w || !match_one(area, SEL_EXE, i, g->last ? w->pos : begin, WALK_PATH))
+		return 0;
+	return g->exclude ? EXCLUDED(SEL_EXE) : SEL_EXE;
+}
+
+checked_alone int comm_bits(__u32 area, __u32 i, __u32 len)
+{
+	if (!match_one(area, SEL_COMM, i, 0, len))
+		return 0;
+	return knobs.comm[MASK(i, SEL_MAX - 1)].exclude ? EXCLUDED(SEL_COMM) : SEL_COMM;
+}
+
+checked_alone int match_exe(__u32 area)
+{
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
 	__u32 bits = 0, begin = exe_path(area);
 
-	if (begin >= WALK_PATH)
+	if (!w || begin >= WALK_PATH)
 		return 0;
 	w->pos = WALK_PATH;
-	bpf_loop(WALK_PATH, basename_step, &walking, 0);
-	for (__u32 i = 0; i < SEL_MAX && i < knobs.n_exe; i++) {
-		struct sel_glob *g = &knobs.exe[i];
-
-		if (match_one(area, SEL_EXE, i, g->last ? w->pos : begin, WALK_PATH))
-			bits |= g->exclude ? EXCLUDED(SEL_EXE) : SEL_EXE;
-	}
+	basename_loop(area);
+	for (__u32 i = 0; i < SEL_MAX && i < knobs.n_exe; i++)
+		bits |= exe_bits(area, i, begin);
 	return bits;
 }
 
-int match_comm(__u32 area)
+checked_alone int match_comm(__u32 area)
 {
 	struct walk *w = bpf_map_lookup_elem(&walks, &area);
 	__u32 bits = 0, len;
@@ -140,47 +160,59 @@ int match_comm(__u32 area)
 	for (len = 0; len < 15 && w->path[len]; len++)
 		;
 	for (__u32 i = 0; i < SEL_MAX && i < knobs.n_comm; i++)
-		if (match_one(area, SEL_COMM, i, 0, len))
-			bits |= knobs.comm[i].exclude ? EXCLUDED(SEL_COMM) : SEL_COMM;
+		bits |= comm_bits(area, i, len);
 	return bits;
 }
 
 /* ---- cgroups and process ids ---- */
 
-inline_always __u32 id_bits(const struct sel_id *ids, __u32 n, __u64 id, __u32 kind)
+checked_alone int pid_bits(__u64 id)
 {
 	__u32 bits = 0;
 
-	for (__u32 i = 0; id && i < SEL_MAX && i < n; i++)
-		if (ids[i].id == id)
-			bits |= ids[i].exclude ? EXCLUDED(kind) : kind;
+	for (__u32 i = 0; id && i < SEL_MAX && i < knobs.n_pid; i++)
+		if (knobs.pid[i].id == id)
+			bits |= knobs.pid[i].exclude ? EXCLUDED(SEL_PID) : SEL_PID;
 	return bits;
 }
 
-static long cgroup_step(__u32 i, struct walking *walking)
+checked_alone int cgroup_bits(__u64 id)
 {
-	struct walk *w = walking->w;
-	struct cgroup *up = NULL, *cgroup = w->cgroup;
+	__u32 bits = 0;
 
-	if ((int)i > BPF_CORE_READ(cgroup, level))
-		return 1;
-	bpf_core_read(&up, sizeof(up), &cgroup->ancestors[i]);
-	w->bits |= id_bits(knobs.cgroup, knobs.n_cgroup, BPF_CORE_READ(up, kn, id), SEL_CGROUP);
-	return 0;
+	for (__u32 i = 0; id && i < SEL_MAX && i < knobs.n_cgroup; i++)
+		if (knobs.cgroup[i].id == id)
+			bits |= knobs.cgroup[i].exclude ? EXCLUDED(SEL_CGROUP) : SEL_CGROUP;
+	return bits;
 }
 
-int match_cgroup(__u32 area)
+checked_alone int cgroup_step(__u32 area)
 {
 	struct walk *w = bpf_map_lookup_elem(&walks, &area);
-	struct walking walking = { .w = w };
+	struct cgroup *cgroup;
+
+	if (!w)
+		return 1;
+	cgroup = w->cgroup;
+	if ((int)w->pos > BPF_CORE_READ(cgroup, level))
+		return 1;
+	w->bits |= cgroup_bits(cgroup_ancestor(cgroup, w->pos++));
+	return 0;
+}
+LOOP_1K(cgroup)
+
+checked_alone int match_cgroup(__u32 area)
+{
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
 	struct task_struct *task;
 
 	if (!w)
 		return 0;
 	task = w->task;
 	w->bits = 0;
+	w->pos = 0;
 	w->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-	bpf_loop(ANCESTORS, cgroup_step, &walking, 0);
+	cgroup_loop(area);
 	return w->bits;
 }
 
@@ -199,30 +231,32 @@ inline_always __u32 task_nr(struct task_struct *task)
 	return at.ns == self.pidns ? at.nr : 0;
 }
 
-static long parent_step(__u32 i, struct walking *walking)
+checked_alone int parent_step(__u32 area)
 {
-	struct walk *w = walking->w;
-	struct task_struct *task = w->task;
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
+	struct task_struct *task;
 
+	if (!w)
+		return 1;
+	task = w->task;
 	if (!BPF_CORE_READ(task, tgid))
 		return 1;
-	w->bits |= id_bits(knobs.pid, knobs.n_pid, task_nr(task), SEL_PID);
+	w->bits |= pid_bits(task_nr(task));
 	w->task = BPF_CORE_READ(task, real_parent);
 	return 0;
 }
+ROW(parent_loop, parent_step, ANCESTORS)
 
-inline_always __u32 match_pid(struct walk *w)
+inline_always __u32 match_pid(struct walk *w, __u32 area)
 {
-	struct walking walking = { .w = w };
-
 	w->bits = 0;
-	bpf_loop(ANCESTORS, parent_step, &walking, 0);
+	parent_loop(area);
 	return w->bits;
 }
 
 /* ---- all of it ---- */
 
-int match_task(__u32 kinds, __u32 area)
+checked_alone int match_task(__u32 kinds, __u32 area)
 {
 	struct walk *w = bpf_map_lookup_elem(&walks, &area);
 	struct task_struct *task;
@@ -233,7 +267,7 @@ int match_task(__u32 kinds, __u32 area)
 	kinds &= knobs.check;
 	task = w->task;
 	if (kinds & SEL_EXE)
-		bits |= match_exe(w, area);
+		bits |= match_exe(area);
 	if (kinds & SEL_COMM) {
 		bpf_core_read(w->path, 16, &task->comm);
 		bits |= match_comm(area);
@@ -241,6 +275,6 @@ int match_task(__u32 kinds, __u32 area)
 	if (kinds & SEL_CGROUP)
 		bits |= match_cgroup(area);
 	if (kinds & SEL_PID) /* last: it climbs */
-		bits |= match_pid(w);
+		bits |= match_pid(w, area);
 	return bits;
 }

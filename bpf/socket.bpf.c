@@ -22,7 +22,7 @@ subprog int own_note(struct sock *sk, int listening)
 /* A connect() by a selected process: the storage remembers who until the ports are known. */
 inline_always void on_connecting(struct sock *sk, __u32 tgid)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = tcp_of(sk);
 	struct conn *c;
 
 	if (!tp || tp->inet_conn.icsk_ulp_ops) /* a subflow of MPTCP: the bytes pass on another socket */
@@ -44,7 +44,7 @@ inline_always void on_connecting(struct sock *sk, __u32 tgid)
 /* The handshake is done: the client's EV_OPEN precedes what the server does. */
 inline_always void on_connected(struct sock *sk, struct conn *c)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = tcp_of(sk);
 	__u16 flags = c->flags;
 
 	c->flags &= ~CF_CONNECTING;
@@ -59,6 +59,7 @@ inline_always void on_connected(struct sock *sk, struct conn *c)
 	c->base[DIR_RECV] = tcp_base_recv(tp);
 	c->base[DIR_SEND] = tcp_acked_base(tp) + 1;
 	c->tcp = 1;
+	c->prot = sock_prot(sk);
 	c->last = DIR_SEND;
 	if (remote_is_tracer(sk, KIND_TCP)) {
 		c->flags |= CF_NEVER;
@@ -111,7 +112,7 @@ int BPF_PROG(on_state, struct sock *sk, int was, int now)
 	}
 	if (now != TCP_ESTABLISHED && now != TCP_FIN_WAIT1 && now != TCP_LAST_ACK && now != TCP_CLOSE)
 		return 0;
-	c = bpf_sk_storage_get(&conns, sk, 0, 0);
+	c = conn_find(sk);
 	if (!c || !c->id)
 		return 0;
 	if (now != TCP_ESTABLISHED)
@@ -125,31 +126,51 @@ int BPF_PROG(on_state, struct sock *sk, int was, int now)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(on_destroy, struct sock *sk)
 {
-	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
+	struct conn *c = conn_find(sk);
 
 	if (c && c->id)
 		conn_end(c, 3, abort_flags(c), 0);
 	return 0;
 }
 
-/* UNIX sockets that exist when the tracer starts have no sequence numbers: what is older is marked, wherever it is open. */
+/* bpf_sock_from_file() came with 5.11. */
+inline_always struct sock *sock_of(struct file *file)
+{
+	struct socket *socket;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_sock_from_file)) {
+		socket = bpf_sock_from_file(file);
+		return socket ? socket->sk : NULL;
+	}
+	if ((__u64)file->f_op != way.socket_file_ops)
+		return NULL;
+	socket = file->private_data;
+	return BPF_CORE_READ(socket, sk);
+}
+
+inline_always bool counts_alone(struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if (BPF_CORE_READ(sk, sk_type) != SOCK_STREAM)
+		return false;
+	return family == AF_UNIX || ((family == AF_INET || family == AF_INET6) && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_MPTCP);
+}
+
+/* Sockets without sequence numbers that exist when the tracer starts: what is older is marked, wherever it is open. */
 SEC("iter/task_file")
 int each_file(struct bpf_iter__task_file *ctx)
 {
 	struct file *file = ctx->file;
-	struct socket *socket;
 	struct conn *c;
 	struct sock *sk;
 
 	if (!file)
 		return 0;
-	socket = bpf_sock_from_file(file);
-	if (!socket)
+	sk = sock_of(file);
+	if (!sk || !counts_alone(sk))
 		return 0;
-	sk = socket->sk;
-	if (!sk || sock_kind(sk) != KIND_UNIX)
-		return 0;
-	c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	c = conn_create(sk);
 	if (c && !c->id)
 		c->flags |= CF_MID;
 	return 0;
@@ -165,7 +186,7 @@ int each_unix(struct bpf_iter__unix *ctx)
 
 	if (!u)
 		return 0;
-	c = bpf_sk_storage_get(&conns, &u->sk, 0, 0);
+	c = conn_find(&u->sk);
 	if (c && (c->flags & CF_OPENED))
 		bpf_seq_write(seq, &c->id, sizeof(c->id));
 	return 0;

@@ -3,10 +3,31 @@
 #ifndef SPANDREL_TASK_H
 #define SPANDREL_TASK_H
 
+#include "compat.h"
 #include "maps.h"
 
 #define PF_KTHREAD 0x00200000
 #define PF_IO_WORKER 0x00000010
+
+/*
+ * Process and thread that this is done for. io_uring's threads belong to the process since 5.12 (3bfe6106693b); before they were the
+ * kernel's own, which borrow the memory of the process.
+ */
+inline_always __u64 current_user(void)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct task_struct *task, *owner;
+	struct mm_struct *mm;
+
+	if (!way.io_kthreads)
+		return id;
+	task = current_task();
+	if (!(BPF_CORE_READ(task, flags) & PF_KTHREAD))
+		return id;
+	mm = BPF_CORE_READ(task, mm);
+	owner = mm && bpf_core_field_exists(mm->owner) ? BPF_CORE_READ(mm, owner) : NULL;
+	return owner ? (__u64)BPF_CORE_READ(owner, tgid) << 32 | (__u32)id : id;
+}
 
 inline_always bool bits_selected(__u32 bits)
 {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+#include "compat.h"
 #include "tell.h"
 
 inline_always void exec_args(struct ev_exec *e, struct task_struct *task)
@@ -30,9 +31,9 @@ inline_always void exec_path(struct ev_exec *e, struct task_struct *task)
 		e->exe_len = n;
 }
 
-int tell_exec(void)
+checked_alone int tell_exec(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct ev_exec *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 
 	if (!e) {

@@ -232,6 +232,18 @@ struct knobs {
 	__u8 port_not[8192];
 };
 
+/* Written before the programs are loaded: the verifier knows the values, and what they exclude is not looked at. */
+struct way {
+	__u32 hashed;	 /* connections are found by the socket's address: hooks may not give sockets storage (before 5.11; kprobes) */
+	__u32 registers; /* socktp: the bytes are found by the caller's registers */
+	__u32 kprobe;
+	__u32 io_kthreads; /* io_uring works in threads of the kernel (before 5.12) */
+	/* addresses of the kernel's variables, 0 where they are hidden from us */
+	__u64 tcp_prot, tcpv6_prot;
+	__u64 page_offset_base, vmemmap_base;
+	__u64 socket_file_ops;
+};
+
 /* The reader sets `idle` before it sleeps; the kernel wakes it for the next record only then, and clears it. */
 struct wake {
 	__u32 idle;
@@ -259,6 +271,8 @@ enum kcount {
 	KC_PATH_TOO_LONG,	/* executable or pattern matching gave up: process decided by what was read */
 	KC_PROCS_FULL,		/* a selected process could not be remembered */
 	KC_RACES,		/* sequence numbers went backwards: two threads on one socket */
+	KC_LAYERED,		/* connections whose bytes pass other functions than TCP's own: kTLS, sockmap */
+	KC_MISSED_RETURN,	/* kprobe: operations whose return was not seen */
 	KC_HOLE_BYTES,		/* + enum ev_hole: bytes counted but not captured */
 	KC_MAX = KC_HOLE_BYTES + HOLE_MAX,
 };

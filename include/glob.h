@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * One matcher of patterns for the kernel side and user space: `*` is any run of bytes ('/' too), `?` any one byte, all else
- * itself. A step is constant work, so that BPF can run it under bpf_loop(); it goes back to the last star only, which
+ * itself. A step is constant work, so that BPF can run it in a loop that the verifier does not follow; it goes back to the last star only, which
  * is enough for patterns of this kind. At most (pattern + 1) × (string + 1) steps.
  */
 #ifndef SPANDREL_GLOB_H

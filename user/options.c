@@ -98,7 +98,7 @@ const struct option options[] = {
 	TIME("duration", operate.duration, "0", "stop after this time; 0: run until SIGTERM or SIGINT"),
 	TEXT("record", operate.record, "FILE", NULL, "keep the kernel's events, for --replay"),
 	TEXT("replay", operate.replay, "FILE", NULL, "run on recorded events, without privileges"),
-	CHOICE("backend", operate.backend, "auto|socktp", "auto", "way into the kernel"),
+	CHOICE("backend", operate.backend, "auto|fentry|socktp|kprobe", "auto", "way into the kernel"),
 	TEXT("control", operate.control, "PATH", NULL, "UNIX socket of `spandrel set`, mode 0600; else an abstract one"),
 	FLAG("check", operate.check, "say what this host offers and what would be used, and end"),
 	FLAG("version", operate.version, "print the version and end"),

@@ -57,15 +57,19 @@ struct mmsghdr {
 	unsigned int msg_len;
 };
 
+enum bpf_func_id { BPF_FUNC_sk_storage_get = 107, BPF_FUNC_sock_from_file = 162 }; /* bpf_core_enum_value_exists() asks the kernel's */
+enum iter_type { ITER_UBUF, ITER_IOVEC, ITER_BVEC, ITER_KVEC };			   /* bpf_core_enum_value(): numbers differ */
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct { int counter; } atomic_t;
 
 struct pt_regs {
 #if defined(__TARGET_ARCH_x86)
-	unsigned long r10, r9, r8, ax, dx, si, di, orig_ax;
+	unsigned long r10, r9, r8, ax, cx, dx, si, di, orig_ax, sp;
 #elif defined(__TARGET_ARCH_arm64)
 	__u64 regs[31];
+	__u64 sp;
 	__u64 orig_x0;
 	__s32 syscallno;
 #endif
@@ -110,11 +114,15 @@ struct path {
 };
 struct fs_struct { struct path root; };
 struct hlist_head;
+struct list_head { struct list_head *next; };
+struct file_operations;
 struct file {
 	void *private_data;
 	struct path f_path;
+	const struct file_operations *f_op;
 	struct hlist_head *f_ep;
 };
+struct file___510 { struct list_head f_ep_links; };
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
@@ -127,10 +135,13 @@ struct cgroup {
 	struct kernfs_node *kn;
 	struct cgroup *ancestors[];
 };
+struct cgroup___60 { u64 ancestor_ids[1]; };
 struct css_set { struct cgroup *dfl_cgrp; };
 
+struct task_struct;
 struct mm_struct {
 	struct file *exe_file;
+	struct task_struct *owner;
 	unsigned long arg_start, arg_end;
 };
 struct signal_struct { atomic_t live; };
@@ -174,6 +185,7 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	unsigned long skc_flags;
+	struct proto *skc_prot;
 };
 struct sk_buff_head { __u32 qlen; };
 struct socket {
@@ -207,6 +219,22 @@ struct tcp_sock {
 	u32 write_seq;
 	u32 rcv_nxt, snd_nxt, snd_una;
 	u64 bytes_received, bytes_acked, bytes_sent, bytes_retrans;
+};
+
+struct page { unsigned long flags; };
+struct iov_iter {
+	u8 iter_type;
+	u64 iov_offset;
+	u64 count;
+	u64 nr_segs;
+	const struct iovec *__iov;
+	void *ubuf;
+};
+struct iov_iter___63 { const struct iovec *iov; };
+struct iov_iter___513 { unsigned int type; };
+struct msghdr {
+	struct iov_iter msg_iter;
+	unsigned int msg_flags;
 };
 
 struct sockaddr_un {

@@ -39,6 +39,7 @@ struct expected { /* memory shared by who acts and who checks */
 	char skip[96]; /* why the case cannot run here */
 	char broken[160]; /* the case itself failed */
 	int go, stage; /* see act_pause() */
+	bool whole; /* the way in sees all that moves, whoever moves it: everything but socktp */
 	int port; /* where the checker, which is the tracer, is to connect to */
 };
 
@@ -71,6 +72,11 @@ void act_pair(struct end *client, struct end *server, int how);
 void act_broken(const char *what) __attribute__((noreturn));
 void act_skip(const char *why) __attribute__((noreturn));
 #define MUST(cond) ((cond) ? (void)0 : act_broken(#cond))
+/* What becomes of bytes that only some ways in can read: a hole of this kind, or nothing. */
+static inline int act_blind(int hole)
+{
+	return expected->whole ? HOLE_NONE : hole;
+}
 /* The next n bytes of the direction's pattern. */
 void act_fill(const struct end *e, int dir, void *p, size_t n);
 /* Writes down that n bytes moved; they are checked when `p` (received) is given. */

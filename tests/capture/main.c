@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Runs the cases. The process tree: this one (the tracer) ─ runner (selected by --pid) ─ one process for each case; and a stranger,
- * outside the selection. Output is TAP. An argument picks the cases whose name begins with it.
+ * outside the selection. Output is TAP. An argument picks the cases whose name begins with it; SPANDREL_BACKEND, the way in.
  */
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -106,6 +107,7 @@ static void run_case(struct probe *p, int n)
 	const char *wrong = NULL;
 
 	memset(expected, 0, sizeof(*expected));
+	expected->whole = strcmp(probe_backend(p), "socktp") != 0;
 	if (write(orders[1], &n, sizeof(n)) != sizeof(n))
 		return;
 	follow(p, k, c);
@@ -131,10 +133,10 @@ static void count_live(void *arg, const struct ev_head *ev)
 static void check_sweep(struct probe *p, int want)
 {
 	int n = -1, err = probe_sweep(p, count_live, &n);
-	bool good = !err && n == want;
+	bool none = err == -EOPNOTSUPP, good = none || (!err && n == want);
 
 	n_failed += !good;
-	printf("%s %d - sweep\n", good ? "ok" : "not ok", ++n_run);
+	printf("%s %d - sweep%s\n", good ? "ok" : "not ok", ++n_run, none ? " # SKIP this kernel cannot list UNIX sockets" : "");
 	if (!good)
 		printf("# %d connections (%d), expected %d\n", n, err, want);
 }
@@ -143,11 +145,14 @@ int main(int argc, char **argv)
 {
 	const char *backend = getenv("SPANDREL_BACKEND");
 	struct probe_config config = { .ring_size = 1 << 22, .backend = backend ? backend : "auto" };
+	const char *only = "";
 	char number[16];
 	const char *pids[2] = { number, NULL };
 	struct probe *p;
 	pid_t pid;
 
+	if (argc > 1)
+		only = argv[1];
 	signal(SIGPIPE, SIG_IGN);
 	log_setup(getenv("DEBUG") ? LOG_DEBUG : LOG_INFO, false);
 	pid = start_runner();
@@ -156,13 +161,13 @@ int main(int argc, char **argv)
 	if (pid < 0 || probe_open(&p, &config))
 		return 1;
 	for (int n = 0; case_at(n); n++)
-		if (argc < 2 || !strncmp(case_at(n)->name, argv[1], strlen(argv[1])))
+		if (!strncmp(case_at(n)->name, only, strlen(only)))
 			run_case(p, n);
-	if (argc < 2)
+	if (!*only)
 		check_sweep(p, 2);
 	close(orders[1]);
 	waitpid(pid, NULL, 0);
-	if (argc < 2)
+	if (!*only)
 		check_sweep(p, 0);
 	probe_stats(p);
 	stats_print(stderr);

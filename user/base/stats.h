@@ -20,10 +20,12 @@
 	X(missed_open, "records_missed", "kind=\"open\"", "connection records the kernel could not hand over")   \
 	X(missed_end, "records_missed", "kind=\"end\"", "end-of-connection records the kernel could not hand over") \
 	X(missed_proc, "records_missed", "kind=\"process\"", "process records the kernel could not hand over")   \
+	X(missed_return, "records_missed", "kind=\"return\"", "operations whose return the kernel did not report (way in: kprobe)")  \
+	X(probes_missing, "probes_missing", "", "optional probes that this kernel refused: a line at the start names them") \
 	X(bad_records, "records_invalid", "", "records that do not describe themselves consistently")          \
 	X(hole_budget, "bytes_skipped", "reason=\"budget\"", "bytes not copied: no verdict yet and the turn's budget used up") \
 	X(hole_verdict, "bytes_skipped", "reason=\"verdict\"", "bytes not copied: bodies and uninteresting connections") \
-	X(hole_no_buffer, "bytes_skipped", "reason=\"no_buffer\"", "bytes sent by sendfile or splice: content unknown") \
+	X(hole_no_buffer, "bytes_skipped", "reason=\"no_buffer\"", "bytes moved by sendfile or splice: content unknown on this way in") \
 	X(hole_io_uring, "bytes_skipped", "reason=\"io_uring\"", "bytes moved by io_uring: content unknown on this way in") \
 	X(hole_foreign, "bytes_skipped", "reason=\"foreign_call\"", "bytes whose system call could not be proven (32-bit programs, other calls)") \
 	X(hole_fault, "bytes_skipped", "reason=\"fault\"", "bytes whose user memory could not be read")          \
@@ -37,6 +39,7 @@
 	X(conns_opened, "connections_seen", "", "connections of selected processes")                           \
 	X(conns_evicted, "connections_evicted", "", "connections forgotten at --max-connections to make room")  \
 	X(conns_nostate, "connections_refused", "", "connections without state in the kernel: out of memory")   \
+	X(conns_layered, "connections_layered", "", "connections whose bytes the kernel encrypts or redirects (kTLS, sockmap): offsets are counted, not taken from TCP") \
 	X(conns_unknown, "records_unmatched", "", "records of a connection whose beginning was not handed over") \
 	X(conns_tls, "connections_tls_unreadable", "", "connections seen to speak TLS: not readable")           \
 	X(conns_opaque, "connections_opaque", "", "connections whose protocol is not known or not HTTP any more") \

@@ -3,11 +3,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/log.h"
 #include "base/scope.h"
+#include "base/stats.h"
 #include "probe/inner.h"
 #include "spandrel.skel.h"
 
@@ -23,20 +25,15 @@ static int to_debug(enum libbpf_print_level level, const char *format, va_list a
 	return 0;
 }
 
-static void leave_out(struct spandrel_bpf *skel, const struct features *f)
-{
-	const struct {
-		struct bpf_program *prog;
-		enum feature needs;
-	} optional[] = {
-		{ skel->progs.on_rename, FEAT_RENAME },	 { skel->progs.on_cgroup, FEAT_CGROUP },
-		{ skel->progs.on_destroy, FEAT_DESTROY }, { skel->progs.each_file, FEAT_ITER_FILE },
-		{ skel->progs.each_unix, FEAT_ITER_UNIX },
-	};
+/* ---- load ---- */
 
-	for (size_t i = 0; i < ARRAY_SIZE(optional); i++)
-		if (!f->has[optional[i].needs])
-			bpf_program__set_autoload(optional[i].prog, false);
+static void note_lost(struct plan *p, const struct probe_row *r)
+{
+	size_t n = strlen(p->lost);
+
+	stat_inc(probes_missing);
+	if (!strstr(p->lost, r->lost))
+		snprintf(p->lost + n, sizeof(p->lost) - n, "%s%s", n ? ", " : "", r->lost);
 }
 
 /* Our process id and network namespace as the kernel's programs see them. */
@@ -54,38 +51,97 @@ static int ask_who(struct spandrel_bpf *skel)
 	return 0;
 }
 
-static int load_error(int err)
+/* What only one way needs is small on the others. */
+static int size_maps(struct spandrel_bpf *skel, uint32_t ring_size)
 {
-	char reason[REASON_MAX];
+	int err = bpf_map__set_max_entries(skel->maps.ring, ring_size);
 
-	refusal_reason(err, reason);
-	return log_ret(err, "cannot trace: %s", reason);
-}
-
-int plan_load(struct spandrel_bpf **out, const struct features *f, uint32_t ring_size)
-{
-	struct spandrel_bpf *skel;
-	int err;
-
-	libbpf_set_print(to_debug);
-	skel = spandrel_bpf__open();
-	if (!skel)
-		return load_error(-errno);
-	leave_out(skel, f);
-	err = bpf_map__set_max_entries(skel->maps.ring, ring_size);
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.scratches, (uint32_t)libbpf_num_possible_cpus());
+	if (!err && !skel->rodata->way.hashed)
+		err = bpf_map__set_max_entries(skel->maps.hashed, 1);
+	if (!err && !skel->rodata->way.kprobe)
+		err = bpf_map__set_max_entries(skel->maps.enters, 64);
+	if (!err && skel->rodata->way.kprobe) /* before 6.1 a kprobe must not allocate: the kernel says so in its log */
+		err = bpf_map__set_map_flags(skel->maps.procs, 0);
+	return err;
+}
+
+static void set_way(struct way *to, const struct features *f, const struct way_row *way)
+{
+	*to = f->way;
+	to->registers = way->bit == WAY_SOCKTP;
+	to->kprobe = way->bit == WAY_KPROBE;
+	to->hashed |= to->kprobe;
+}
+
+static int load_these(struct plan *p, const struct features *f, const bool use[PROBES_MAX], uint32_t ring_size)
+{
+	struct spandrel_bpf *skel = spandrel_bpf__open();
+	struct bpf_program *prog;
+	int err;
+
+	if (!skel)
+		return -errno;
+	bpf_object__for_each_program(prog, skel->obj)
+		bpf_program__set_autoload(prog, false);
+	for (size_t i = 0; i < n_probe_rows; i++)
+		if (use[i])
+			bpf_program__set_autoload(bpf_object__find_program_by_name(skel->obj, probe_rows[i].prog), true);
+	set_way(&skel->rodata->way, f, p->way);
+	err = size_maps(skel, ring_size);
 	if (!err)
 		err = spandrel_bpf__load(skel);
 	if (!err)
 		err = ask_who(skel);
-	if (err) {
+	if (err)
 		spandrel_bpf__destroy(skel);
-		return load_error(err);
-	}
-	*out = skel;
-	return 0;
+	else
+		p->skel = skel;
+	return err;
 }
+
+/* The verifier refuses something: first without all that is optional, then with each of those that does not spoil it. */
+static int load_sparing(struct plan *p, const struct features *f, bool use[PROBES_MAX], uint32_t ring_size)
+{
+	bool want[PROBES_MAX];
+	int err;
+
+	memcpy(want, use, sizeof(want));
+	for (size_t i = 0; i < n_probe_rows; i++)
+		use[i] &= probe_rows[i].need == NEED_ALWAYS || probe_rows[i].need == NEED_HASHED;
+	err = load_these(p, f, use, ring_size);
+	for (size_t i = 0; !err && i < n_probe_rows; i++) {
+		if (!want[i] || use[i])
+			continue;
+		use[i] = true;
+		spandrel_bpf__destroy(TAKE_PTR(p->skel));
+		if (!load_these(p, f, use, ring_size))
+			continue;
+		use[i] = false;
+		note_lost(p, &probe_rows[i]);
+		err = load_these(p, f, use, ring_size);
+	}
+	return err;
+}
+
+int plan_load(struct plan *p, const struct features *f, const struct way_row *way, uint32_t ring_size)
+{
+	bool use[PROBES_MAX] = { 0 };
+	int err;
+
+	libbpf_set_print(to_debug);
+	*p = (struct plan){ .way = way };
+	for (size_t i = 0; i < n_probe_rows; i++) {
+		use[i] = probe_wanted(f, i, way->bit);
+		if ((probe_rows[i].ways & way->bit) && !f->has[i] && probe_rows[i].need == NEED_OPTIONAL)
+			note_lost(p, &probe_rows[i]);
+	}
+	err = load_these(p, f, use, ring_size);
+	return err && err != -EPERM ? load_sparing(p, f, use, ring_size) : err;
+}
+
+/* ---- walks ---- */
 
 int plan_walk(const struct bpf_program *prog, void (*out)(void *arg, const void *p, size_t n), void *arg)
 {
@@ -113,60 +169,81 @@ int plan_walk(const struct bpf_program *prog, void (*out)(void *arg, const void 
 	return (int)n;
 }
 
-static int attach_one(struct bpf_link **link, const struct bpf_program *prog)
+/* ---- attach ---- */
+
+/* Twice: a process that changes while it is looked at is seen as it is now by the second walk. */
+static int walk_tasks(struct plan *p)
 {
-	if (bpf_program__fd(prog) < 0)
-		return 0; /* optional, not loaded */
-	*link = bpf_program__attach(prog);
-	if (*link)
-		return 0;
-	return log_ret(-errno, "cannot attach %s: %s", bpf_program__name(prog), strerror(errno));
+	int err = plan_walk(p->skel->progs.each_task, NULL, NULL);
+
+	return err ? err : plan_walk(p->skel->progs.each_task, NULL, NULL);
 }
 
-/* Processes first: when the walk is done every selected one is known, and none that starts meanwhile is missed. */
-static int attach_processes(struct spandrel_bpf *s)
+/* A socket first used before `ready` counts as old; the walk marks those that have not been used meanwhile. */
+static int walk_files(struct plan *p)
 {
-	int err;
+	int err = plan_walk(p->skel->progs.each_file, NULL, NULL);
 
-	if ((err = attach_one(&s->links.on_fork, s->progs.on_fork)) || (err = attach_one(&s->links.on_exec, s->progs.on_exec)) ||
-	    (err = attach_one(&s->links.on_rename, s->progs.on_rename)) ||
-	    (err = attach_one(&s->links.on_cgroup, s->progs.on_cgroup)) ||
-	    (err = attach_one(&s->links.on_exit, s->progs.on_exit)))
-		return err;
-	/* twice: a process that changes while it is looked at is seen as it is now by the second walk */
-	for (int i = 0; i < 2; i++) {
-		err = plan_walk(s->progs.each_task, NULL, NULL);
-		if (err)
-			return log_ret(err, "cannot walk the running processes: %s", strerror(-err));
+	if (!err)
+		p->skel->bss->ready = 1;
+	return err;
+}
+
+static int attach_row(struct plan *p, size_t i, const struct bpf_program *prog)
+{
+	const struct probe_row *r = &probe_rows[i];
+
+	if (prog == p->skel->progs.each_task)
+		return walk_tasks(p);
+	if (prog == p->skel->progs.each_file)
+		return walk_files(p);
+	if (prog == p->skel->progs.whoami || prog == p->skel->progs.each_unix) /* run when they are asked */
+		return 0;
+	if (r->func)
+		p->links[i] = bpf_program__attach_kprobe(prog, !strncmp(r->prog, "return_", 7), r->func);
+	else
+		p->links[i] = bpf_program__attach(prog);
+	return p->links[i] ? 0 : -errno;
+}
+
+/*
+ * In the order of the table: processes first, and when their walk is done every selected one is known, and none that starts meanwhile
+ * is missed.
+ */
+int plan_attach(struct plan *p, const struct features *f, const struct knobs *selected)
+{
+	const struct knobs mine = p->skel->bss->knobs;
+
+	p->skel->bss->knobs = *selected;
+	p->skel->bss->knobs.self = mine.self;
+	p->skel->bss->knobs.netns = mine.netns;
+	p->skel->bss->knobs.key = mine.key;
+	for (size_t i = 0; i < n_probe_rows; i++) {
+		const struct probe_row *r = &probe_rows[i];
+		const struct bpf_program *prog = bpf_object__find_program_by_name(p->skel->obj, r->prog);
+		int err;
+
+		if (!probe_wanted(f, i, p->way->bit) || bpf_program__fd(prog) < 0)
+			continue;
+		err = attach_row(p, i, prog);
+		if (!err)
+			continue;
+		log_debug("%s%s%s: %s", r->prog, r->func ? " on " : "", r->func ? r->func : "", strerror(-err));
+		if (r->need == NEED_ALWAYS || r->need == NEED_HASHED)
+			return err;
+		note_lost(p, r);
 	}
 	return 0;
 }
 
-/* A UNIX socket first used before `ready` counts as old; the walk marks those that have not been used meanwhile. */
-static int attach_sockets(struct spandrel_bpf *s)
+void plan_detach(struct plan *p)
 {
-	int err;
-
-	if ((err = attach_one(&s->links.on_state, s->progs.on_state)) ||
-	    (err = attach_one(&s->links.on_destroy, s->progs.on_destroy)) ||
-	    (err = attach_one(&s->links.on_send, s->progs.on_send)) || (err = attach_one(&s->links.on_recv, s->progs.on_recv)))
-		return err;
-	err = plan_walk(s->progs.each_file, NULL, NULL);
-	if (err)
-		log_debug("open UNIX sockets are not told from new ones: %s", strerror(-err));
-	else
-		s->bss->ready = 1;
-	return 0;
+	for (size_t i = n_probe_rows; i-- > 0;)
+		bpf_link__destroy(TAKE_PTR(p->links[i]));
 }
 
-int plan_attach(struct spandrel_bpf *skel)
+void plan_fini(struct plan *p)
 {
-	int err = attach_processes(skel);
-
-	return err ? err : attach_sockets(skel);
-}
-
-void plan_detach(struct spandrel_bpf *skel)
-{
-	spandrel_bpf__detach(skel);
+	plan_detach(p);
+	spandrel_bpf__destroy(TAKE_PTR(p->skel));
 }

@@ -21,6 +21,8 @@ static const struct {
 	{ KC_PATH_TOO_LONG, STAT_path_too_long },
 	{ KC_PROCS_FULL, STAT_procs_full },
 	{ KC_RACES, STAT_seq_races },
+	{ KC_LAYERED, STAT_conns_layered },
+	{ KC_MISSED_RETURN, STAT_missed_return },
 	{ KC_HOLE_BYTES + HOLE_SKIPPED, STAT_hole_verdict },
 	{ KC_HOLE_BYTES + HOLE_BUDGET, STAT_hole_budget },
 	{ KC_HOLE_BYTES + HOLE_NO_BUFFER, STAT_hole_no_buffer },
@@ -33,7 +35,7 @@ static const struct {
 
 void probe_stats(struct probe *p)
 {
-	int fd = bpf_map__fd(p->skel->maps.counters);
+	int fd = bpf_map__fd(p->plan.skel->maps.counters);
 	_free_ uint64_t *per_cpu = calloc((size_t)p->n_cpus, sizeof(*per_cpu));
 
 	for (size_t i = 0; per_cpu && i < ARRAY_SIZE(folds); i++) {
@@ -69,7 +71,7 @@ size_t probe_memory(const struct probe *p)
 	struct bpf_map *map;
 	size_t sum = 0;
 
-	bpf_object__for_each_map(map, p->skel->obj)
+	bpf_object__for_each_map(map, p->plan.skel->obj)
 		if (bpf_map__fd(map) >= 0)
 			sum += map_memory(bpf_map__fd(map));
 	return sum;

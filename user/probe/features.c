@@ -1,45 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the running kernel offers, read from its BTF: never by its version, never by loading and hoping. */
+/* What the running kernel offers, read from its BTF and its list of symbols. */
 #include <bpf/btf.h>
-#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/scope.h"
 #include "probe/inner.h"
 
-static const struct {
-	const char *name;
-	uint32_t kind;
-} sought[FEAT_MAX] = {
-	[FEAT_SEND_LENGTH] = { "btf_trace_sock_send_length", BTF_KIND_TYPEDEF },
-	[FEAT_RECV_LENGTH] = { "btf_trace_sock_recv_length", BTF_KIND_TYPEDEF },
-	[FEAT_SET_STATE] = { "btf_trace_inet_sock_set_state", BTF_KIND_TYPEDEF },
-	[FEAT_EXEC] = { "btf_trace_sched_process_exec", BTF_KIND_TYPEDEF },
-	[FEAT_FORK] = { "btf_trace_sched_process_fork", BTF_KIND_TYPEDEF },
-	[FEAT_EXIT] = { "btf_trace_sched_process_exit", BTF_KIND_TYPEDEF },
-	[FEAT_RENAME] = { "btf_trace_task_rename", BTF_KIND_TYPEDEF },
-	[FEAT_CGROUP] = { "btf_trace_cgroup_attach_task", BTF_KIND_TYPEDEF },
-	[FEAT_DESTROY] = { "btf_trace_tcp_destroy_sock", BTF_KIND_TYPEDEF },
-	[FEAT_ITER_TASK] = { "bpf_iter_task", BTF_KIND_FUNC },
-	[FEAT_ITER_FILE] = { "bpf_iter_task_file", BTF_KIND_FUNC },
-	[FEAT_ITER_UNIX] = { "bpf_iter_unix", BTF_KIND_FUNC },
-};
+static bool has_func(const struct btf *btf, const char *name)
+{
+	return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+}
 
-const struct feature_info feature_infos[FEAT_MAX] = {
-	[FEAT_BTF] = { "kernel BTF (/sys/kernel/btf/vmlinux)", "everything", true },
-	[FEAT_SEND_LENGTH] = { "tracepoint sock_send_length", "bytes sent", true },
-	[FEAT_RECV_LENGTH] = { "tracepoint sock_recv_length", "bytes received", true },
-	[FEAT_SET_STATE] = { "tracepoint inet_sock_set_state", "who connects, how TCP ends", true },
-	[FEAT_EXEC] = { "tracepoint sched_process_exec", "new processes", true },
-	[FEAT_FORK] = { "tracepoint sched_process_fork", "descendants", true },
-	[FEAT_EXIT] = { "tracepoint sched_process_exit", "process ends", true },
-	[FEAT_RENAME] = { "tracepoint task_rename", "--comm of processes that rename themselves", false },
-	[FEAT_CGROUP] = { "tracepoint cgroup_attach_task", "--cgroup of processes that are moved", false },
-	[FEAT_DESTROY] = { "tracepoint tcp_destroy_sock", "ends of connections reset while unread", false },
-	[FEAT_ITER_TASK] = { "iterator task", "processes that already run", true },
-	[FEAT_ITER_FILE] = { "iterator task_file", "telling old UNIX connections from new ones", false },
-	[FEAT_ITER_UNIX] = { "iterator unix", "UNIX connections closed without a word", false },
-};
+/* Addresses are zero to those who may not see them: what they are for is then known not to be known. */
+static void read_symbols(struct way *way)
+{
+	const struct {
+		const char *name;
+		__u64 *to;
+	} wanted[] = {
+		{ "tcp_prot", &way->tcp_prot },		    { "tcpv6_prot", &way->tcpv6_prot },
+		{ "page_offset_base", &way->page_offset_base }, { "vmemmap_base", &way->vmemmap_base },
+		{ "socket_file_ops", &way->socket_file_ops },
+	};
+	_fclose_ FILE *f = fopen("/proc/kallsyms", "re");
+	char line[512], name[256];
+	unsigned long long at;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%llx %*c %255s", &at, name) != 2)
+			continue;
+		for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+			if (!strcmp(name, wanted[i].name))
+				*wanted[i].to = at;
+	}
+}
 
 void features_read(struct features *f)
 {
@@ -48,23 +43,35 @@ void features_read(struct features *f)
 	*f = (struct features){ 0 };
 	if (!btf)
 		return;
-	f->has[FEAT_BTF] = true;
-	for (int i = FEAT_BTF + 1; i < FEAT_MAX; i++)
-		f->has[i] = btf__find_by_name_kind(btf, sought[i].name, sought[i].kind) > 0;
+	f->btf = true;
+	for (size_t i = 0; i < n_probe_rows; i++)
+		f->has[i] = !probe_rows[i].name || btf__find_by_name_kind(btf, probe_rows[i].name, probe_rows[i].kind) > 0;
+	f->way.hashed = !has_func(btf, "bpf_sk_storage_tracing_allowed"); /* 5.11, 8e4597c627fb */
+	f->way.io_kthreads = !has_func(btf, "create_io_thread");	  /* 5.12, cc440e8738e5 */
 	btf__free(btf);
+	read_symbols(&f->way);
 }
 
-enum feature features_missing(const struct features *f)
+static bool hashed(const struct features *f, uint8_t way)
 {
-	for (int i = 0; i < FEAT_MAX; i++)
-		if (feature_infos[i].required && !f->has[i])
-			return (enum feature)i;
-	return FEAT_MAX;
+	return f->way.hashed || way == WAY_KPROBE;
 }
 
-int backend_check(const char *backend)
+bool probe_wanted(const struct features *f, size_t row, uint8_t way)
 {
-	if (!backend || !strcmp(backend, "auto") || !strcmp(backend, "socktp"))
-		return 0;
-	return log_ret(-EINVAL, "--backend %s: this build has only socktp", backend);
+	const struct probe_row *r = &probe_rows[row];
+
+	return (r->ways & way) && f->has[row] && (r->need != NEED_HASHED || hashed(f, way));
+}
+
+const struct probe_row *features_missing(const struct features *f, uint8_t way)
+{
+	for (size_t i = 0; i < n_probe_rows; i++) {
+		const struct probe_row *r = &probe_rows[i];
+		bool must = r->need == NEED_ALWAYS || (r->need == NEED_HASHED && hashed(f, way));
+
+		if ((r->ways & way) && must && !f->has[i])
+			return r;
+	}
+	return NULL;
 }

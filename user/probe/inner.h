@@ -6,11 +6,83 @@
 #include "probe/probe.h"
 #include "probe/ring.h"
 
+struct btf;
 struct spandrel_bpf;
+struct bpf_link;
 struct bpf_program;
 
-struct probe {
+/* ---- table.c: every probe, one row each ---- */
+
+enum { WAY_FENTRY = 1, WAY_SOCKTP = 2, WAY_KPROBE = 4, WAY_ALL = 7 };
+enum probe_need {
+	NEED_ALWAYS,   /* nothing can be traced without it */
+	NEED_OPTIONAL, /* without it something is lost, which `lost` names */
+	NEED_IF_THERE, /* what the kernel has not it does not need either */
+	NEED_HASHED,   /* NEED_ALWAYS where connections are found by address (struct way), else not used */
+};
+
+struct probe_row {
+	const char *prog;
+	const char *func; /* kprobe: one program serves several functions */
+	uint8_t ways;
+	uint8_t need;	  /* enum probe_need */
+	uint8_t kind;	  /* of `name` in the kernel's BTF */
+	const char *name; /* NULL: every kernel has it */
+	const char *lost;
+};
+
+#define PROBES_MAX 64
+extern const struct probe_row probe_rows[];
+extern const size_t n_probe_rows;
+
+/* ---- features.c: what the running kernel offers ---- */
+
+struct features {
+	bool btf;
+	bool has[PROBES_MAX]; /* by row */
+	struct way way;	      /* but for the way itself */
+};
+
+/* Never by the kernel's version, never by loading and hoping. */
+void features_read(struct features *f);
+/* The first row without which this way (WAY_…) cannot work, or NULL. */
+const struct probe_row *features_missing(const struct features *f, uint8_t way);
+/* Is the row for this way, on this kernel? */
+bool probe_wanted(const struct features *f, size_t row, uint8_t way);
+
+/* ---- refusal.c ---- */
+
+#define REASON_MAX 256
+/* Writes into reason[REASON_MAX] why BPF was refused with this error: what, and what helps. */
+void refusal_reason(int err, char *reason);
+
+/* ---- ways.c: which way in ---- */
+
+struct way_row {
+	const char *name;
+	uint8_t bit;
+	const char *what;
+	int (*try)(const struct btf *btf); /* the smallest program that can tell: 0 or -errno */
+};
+
+extern const struct way_row way_rows[];
+extern const size_t n_way_rows;
+
+/* 0, or -errno and why not in `reason`. */
+int way_try(const struct way_row *way, const struct features *f, char *reason);
+/* "auto" or the name of a way: 0; else -EINVAL after one line. */
+int backend_check(const char *backend);
+bool backend_allows(const char *backend, const struct way_row *way);
+
+struct plan {
 	struct spandrel_bpf *skel;
+	struct bpf_link *links[PROBES_MAX];
+	const struct way_row *way;
+	char lost[512]; /* what is not traced for want of optional probes; empty: all is */
+};
+
+struct probe {
+	struct plan plan;
 	struct ring ring;
 	int n_cpus;
 	uint64_t folded[KC_MAX]; /* the kernel's counters as they were added to stats last */
@@ -21,56 +93,20 @@ struct probe {
 /* Fills all selector fields of *k (the rest is left alone). 0, or -EINVAL with one line in `error`. */
 int select_knobs(struct knobs *k, const struct select *s, char *error, size_t size);
 
-/* ---- features.c: what the running kernel offers ---- */
-
-enum feature {
-	FEAT_BTF,
-	FEAT_SEND_LENGTH,
-	FEAT_RECV_LENGTH,
-	FEAT_SET_STATE,
-	FEAT_EXEC,
-	FEAT_FORK,
-	FEAT_EXIT,
-	FEAT_RENAME,
-	FEAT_CGROUP,
-	FEAT_DESTROY,
-	FEAT_ITER_TASK,
-	FEAT_ITER_FILE,
-	FEAT_ITER_UNIX,
-	FEAT_MAX,
-};
-
-struct feature_info {
-	const char *what, *needed_for;
-	bool required;
-};
-
-extern const struct feature_info feature_infos[FEAT_MAX];
-
-struct features {
-	bool has[FEAT_MAX];
-};
-
-void features_read(struct features *f);
-/* The first required one that is missing, or FEAT_MAX. */
-enum feature features_missing(const struct features *f);
-/* "auto" or "socktp": 0; else -EINVAL after one line. */
-int backend_check(const char *backend);
-
-/* ---- refusal.c ---- */
-
-#define REASON_MAX 256
-/* Writes into reason[REASON_MAX] why BPF was refused with this error: what, and what helps. */
-void refusal_reason(int err, char *reason);
-
 /* ---- attach.c ---- */
 
-/* Opens, sizes, loads. 0 or -errno after one line. */
-int plan_load(struct spandrel_bpf **out, const struct features *f, uint32_t ring_size);
-/* Attaches everything and walks what exists already: when it returns, all that is selected is traced. */
-int plan_attach(struct spandrel_bpf *skel);
-void plan_detach(struct spandrel_bpf *skel);
+/* Opens, sizes, loads; optional programs that the verifier refuses are left out. 0 or -errno. */
+int plan_load(struct plan *p, const struct features *f, const struct way_row *way, uint32_t ring_size);
+/* Attaches everything and walks what exists already: when it returns, all that `knobs` select is traced. 0 or -errno. */
+int plan_attach(struct plan *p, const struct features *f, const struct knobs *selected);
+void plan_detach(struct plan *p);
+void plan_fini(struct plan *p);
 /* Runs an iterator over all its objects; what it writes goes to `out` (may be NULL). 0 or -errno. */
 int plan_walk(const struct bpf_program *prog, void (*out)(void *arg, const void *p, size_t n), void *arg);
+
+/* ---- ways.c ---- */
+
+/* The first way that works, of those that `backend` allows. 0, or -errno after one line with every reason. */
+int plan_open(struct plan *p, const struct features *f, const char *backend, uint32_t ring_size, const struct knobs *selected);
 
 #endif

@@ -19,7 +19,7 @@ static void probe_free(struct probe **p)
 	if (!*p)
 		return;
 	ring_fini(&(*p)->ring);
-	spandrel_bpf__destroy((*p)->skel);
+	plan_fini(&(*p)->plan);
 	free(*p);
 	*p = NULL;
 }
@@ -35,16 +35,10 @@ static uint32_t ring_round(uint32_t want)
 
 static int features_require(struct features *f)
 {
-	enum feature lacks;
-
 	features_read(f);
-	lacks = features_missing(f);
-	if (lacks == FEAT_MAX)
+	if (f->btf)
 		return 0;
-	if (lacks == FEAT_BTF)
-		return log_ret(-EOPNOTSUPP, "this kernel shows no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF, and /sys mounted");
-	return log_ret(-EOPNOTSUPP, "this kernel lacks %s (%s): Linux 6.3 or newer is needed", feature_infos[lacks].what,
-		       feature_infos[lacks].needed_for);
+	return log_ret(-EOPNOTSUPP, "this kernel shows no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF, and /sys mounted");
 }
 
 /* Waiting for a process that is gone would be to wait for ever, or for a stranger with its number. */
@@ -61,12 +55,27 @@ static int pids_require(const struct select *s)
 	return any ? 0 : log_ret(-ESRCH, "--pid: expected a process that runs");
 }
 
+static int selection_read(struct knobs **out, const struct select *s)
+{
+	struct knobs *k = calloc(1, sizeof(*k));
+	char error[256];
+
+	if (!k)
+		return -ENOMEM;
+	if (select_knobs(k, s, error, sizeof(error))) {
+		free(k);
+		return log_ret(-EINVAL, "%s", error);
+	}
+	*out = k;
+	return 0;
+}
+
 int probe_open(struct probe **out, const struct probe_config *config)
 {
 	_cleanup_(probe_free) struct probe *p = calloc(1, sizeof(*p));
+	_free_ struct knobs *selected = NULL;
 	uint32_t ring = ring_round(config->ring_size);
 	struct features f;
-	char error[256];
 	int err;
 
 	if (!p)
@@ -76,20 +85,19 @@ int probe_open(struct probe **out, const struct probe_config *config)
 	if (!err)
 		err = pids_require(&config->select);
 	if (!err)
+		err = selection_read(&selected, &config->select);
+	if (!err)
 		err = features_require(&f);
 	if (!err)
-		err = plan_load(&p->skel, &f, ring);
+		err = plan_open(&p->plan, &f, config->backend, ring, selected);
 	if (err)
 		return err;
+	if (p->plan.lost[0])
+		log_info("on this kernel without: %s", p->plan.lost);
 	p->n_cpus = libbpf_num_possible_cpus();
-	if (select_knobs(&p->skel->bss->knobs, &config->select, error, sizeof(error)))
-		return log_ret(-EINVAL, "%s", error);
-	err = ring_init(&p->ring, bpf_map__fd(p->skel->maps.ring), ring);
+	err = ring_init(&p->ring, bpf_map__fd(p->plan.skel->maps.ring), ring);
 	if (err)
 		return log_ret(err, "cannot map the ring: %s", strerror(-err));
-	err = plan_attach(p->skel);
-	if (err)
-		return err;
 	*out = TAKE_PTR(p);
 	return 0;
 }
@@ -109,22 +117,22 @@ int probe_reselect(struct probe *p, const struct select *s)
 	k = malloc(sizeof(*k));
 	if (!k)
 		return err;
-	*k = p->skel->bss->knobs;
+	*k = p->plan.skel->bss->knobs;
 	err = select_knobs(k, s, error, sizeof(error));
 	if (err) {
 		log_error("%s", error);
 	} else {
-		p->skel->bss->keep = same_pids(k, &p->skel->bss->knobs) ? SEL_PID : 0;
-		p->skel->bss->knobs = *k;
-		__atomic_fetch_add(&p->skel->bss->procs_changes, 1, __ATOMIC_SEQ_CST);
+		p->plan.skel->bss->keep = same_pids(k, &p->plan.skel->bss->knobs) ? SEL_PID : 0;
+		p->plan.skel->bss->knobs = *k;
+		__atomic_fetch_add(&p->plan.skel->bss->procs_changes, 1, __ATOMIC_SEQ_CST);
 	}
 	free(k);
-	return err ? err : plan_walk(p->skel->progs.each_task, NULL, NULL);
+	return err ? err : plan_walk(p->plan.skel->progs.each_task, NULL, NULL);
 }
 
 void probe_stop(struct probe *p)
 {
-	plan_detach(p->skel);
+	plan_detach(&p->plan);
 }
 
 void probe_close(struct probe *p)
@@ -139,8 +147,7 @@ int probe_fd(const struct probe *p)
 
 const char *probe_backend(const struct probe *p)
 {
-	(void)p;
-	return "socktp";
+	return p->plan.way->name;
 }
 
 /* ---- reading ---- */
@@ -172,7 +179,7 @@ int probe_read(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev),
 
 bool probe_idle(struct probe *p)
 {
-	uint32_t *idle = &p->skel->bss->wake.idle;
+	uint32_t *idle = &p->plan.skel->bss->wake.idle;
 
 	p->ring.armed = true;
 	__atomic_store_n(idle, 1, __ATOMIC_SEQ_CST);
@@ -187,7 +194,7 @@ bool probe_idle(struct probe *p)
 
 static struct verdict *slot_of(struct probe *p, uint64_t conn)
 {
-	return &p->skel->bss->verdicts[conn & (VERDICT_SLOTS - 1)];
+	return &p->plan.skel->bss->verdicts[conn & (VERDICT_SLOTS - 1)];
 }
 
 void probe_verdict(void *arg, uint64_t conn, const uint64_t skip_to[2], const uint64_t grant_to[2])

@@ -22,7 +22,7 @@ struct select { /* what to trace; patterns and paths are borrowed until the call
 struct probe_config {
 	struct select select;
 	uint32_t ring_size; /* bytes, rounded up to a power of two of pages */
-	const char *backend; /* "auto", "socktp" */
+	const char *backend; /* "auto", "fentry", "socktp", "kprobe" */
 };
 
 struct probe;

@@ -31,13 +31,13 @@ static bool read_up(struct probe *p, void (*fn)(void *arg, const struct ev_head 
 int probe_sweep(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev), void *arg)
 {
 	_cleanup_(buf_fini) struct buf b;
-	struct ev_live live = { .h = { .type = EV_LIVE, .time = clock_boot() }, .netns = p->skel->bss->knobs.netns };
+	struct ev_live live = { .h = { .type = EV_LIVE, .time = clock_boot() }, .netns = p->plan.skel->bss->knobs.netns };
 	int err;
 
 	buf_init(&b, SWEEP_MAX);
 	err = buf_append(&b, &live, sizeof(live));
 	if (!err)
-		err = plan_walk(p->skel->progs.each_unix, collect, &b);
+		err = plan_walk(p->plan.skel->progs.each_unix, collect, &b);
 	if (err || b.failed) /* half a list would end connections that live */
 		return err ? err : -ENOSPC;
 	if (!read_up(p, fn, arg))

@@ -1,5 +1,17 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
-/* Bytes that move: one hook per socket operation, in the caller's context. */
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Bytes that move: one hook per socket operation, in the caller's context. The body of every way in; a way (socktp, fentry, kprobe .bpf.c)
+ * defines, before it includes this,
+ *
+ *	struct source     what it knows of where the bytes are
+ *	source_begin()    called for every operation of a selected process, also for those that move nothing
+ *	source_locate()   fills op->where and what belongs to it; called once the bytes are wanted
+ *
+ * and calls on_move() in its programs.
+ */
+#ifndef SPANDREL_MOVE_H
+#define SPANDREL_MOVE_H
+
 #include "piece.h"
 #include "tell.h"
 
@@ -8,13 +20,13 @@ enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
 /* The end that has the name was bound, so it listened; a socketpair has none. */
 inline_always int unix_role(struct sock *sk)
 {
-	struct unix_sock *u = bpf_skc_to_unix_sock(sk);
-	struct unix_address *theirs = NULL;
+	struct unix_sock *u = (struct unix_sock *)sk, *peer = (struct unix_sock *)BPF_CORE_READ(u, peer);
+	struct unix_address *theirs;
 
-	if (!u || !u->peer)
+	if (!peer)
 		return ROLE_UNKNOWN;
-	bpf_core_read(&theirs, sizeof(theirs), &((struct unix_sock *)u->peer)->addr);
-	if (!u->addr == !theirs)
+	theirs = BPF_CORE_READ(peer, addr);
+	if (!BPF_CORE_READ(u, addr) == !theirs)
 		return ROLE_UNKNOWN;
 	return theirs ? ROLE_CLIENT : ROLE_SERVER;
 }
@@ -24,15 +36,16 @@ subprog int conn_init(struct conn *c, struct sock *sk, struct op *op)
 {
 	struct tcp_sock *tp;
 	enum kind kind;
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
 
 	if (!c || !sk || !op)
 		return 0;
 	kind = sock_kind(sk);
-	if (__sync_val_compare_and_swap(&c->id, 0, conn_new_id()))
+	if (!conn_claim(c))
 		return 0; /* another thread is at it */
-	c->pid = pid_tgid >> 32;
-	c->tid = (__u32)pid_tgid;
+	c->id = conn_new_id();
+	c->prot = sock_prot(sk);
+	c->pid = op->who >> 32;
+	c->tid = (__u32)op->who;
 	c->last = op->dir;
 	if (remote_is_tracer(sk, kind)) {
 		c->flags |= CF_NEVER;
@@ -45,12 +58,16 @@ subprog int conn_init(struct conn *c, struct sock *sk, struct op *op)
 			c->flags |= CF_MID;
 		return 1;
 	}
-	c->family = sk->__sk_common.skc_family == AF_INET || sock_mapped(sk) ? FAM_INET : FAM_INET6;
-	tp = kind == KIND_TCP ? bpf_skc_to_tcp_sock(sk) : NULL;
+	c->family = GET(sk, __sk_common.skc_family) == AF_INET || sock_mapped(sk) ? FAM_INET : FAM_INET6;
+	tp = kind == KIND_TCP ? tcp_of(sk) : NULL;
 	if (tp) {
 		c->role = tcp_role(tp, sk);
-		conn_bases(c, tp, sk);
-		c->off[op->dir & 1] -= op->size;
+		if (tcp_plain(tp, c->prot)) {
+			conn_bases(c, tp, sk);
+			c->off[op->dir & 1] -= op->size;
+		} else {
+			count(KC_LAYERED, 1);
+		}
 	}
 	return 1;
 }
@@ -65,7 +82,7 @@ inline_always bool conn_place(struct conn *c, struct sock *sk, const struct op *
 
 	if (!c->tcp)
 		return true;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = tcp_of(sk);
 	if (!tp)
 		return false;
 	begin = tcp_moved(tp, sk, dir) - op->size - c->base[dir];
@@ -100,26 +117,26 @@ inline_always __u64 verdict_skip(struct verdict *v, int dir, __u64 off, __u64 si
 /* epoll watches it: what the linker has to know of an event loop that has shown nothing else yet. */
 inline_always __u16 polled(struct sock *sk, int dir)
 {
-	return dir == DIR_RECV && sk->sk_socket->file->f_ep ? EVF_POLLED : 0;
+	return dir == DIR_RECV && file_polled(sock_file(sk)) ? EVF_POLLED : 0;
 }
 
 inline_always void piece_init(struct piece *p, const struct conn *c, const struct op *op, struct sock *sk)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	int dir = op->dir & 1;
 
 	p->conn = c->id;
 	p->off = c->off[dir];
 	p->seq = c->base[dir] + (__u32)p->off;
 	p->flags = (c->tcp ? EVF_SEQ : 0) | polled(sk, dir);
-	p->pid = pid_tgid >> 32;
-	p->tid = (__u32)pid_tgid;
+	p->pid = op->who >> 32;
+	p->tid = (__u32)op->who;
 	p->dir = dir;
 	p->addr = op->addr;
 	p->count = op->count;
 	p->rest = op->size;
 	p->tail = 0;
-	p->at = 0;
+	p->at = op->at;
+	p->where = op->where;
 	p->element = 0;
 	p->hole = HOLE_NONE;
 	p->fault = 0;
@@ -149,13 +166,13 @@ inline_always void piece_skip(struct piece *p, __u64 n, bool vector)
 	count(KC_HOLE_BYTES + HOLE_SKIPPED, n);
 	piece_done(p, n);
 	if (vector)
-		p->at = n;
+		p->at += n;
 	else
 		p->addr += n;
 }
 
 /* Hands over what op moved. c->off is where it began. */
-inline_always void conn_data(struct conn *c, struct scratch *s, struct task_struct *task, struct sock *sk)
+inline_always void conn_data(struct conn *c, struct scratch *s, const struct source *src, struct sock *sk)
 {
 	struct verdict *v = &verdicts[c->id & (VERDICT_SLOTS - 1)];
 	struct op *op = &s->op;
@@ -181,29 +198,37 @@ inline_always void conn_data(struct conn *c, struct scratch *s, struct task_stru
 			limit = v->grant_to[dir];
 	}
 	if (!op->hole)
-		op_locate(s, task, sk);
+		source_locate(src, s, sk);
 	piece_init(&s->piece, c, op, sk);
 	if (skip)
-		piece_skip(&s->piece, skip, op->where == AT_VECTOR);
+		piece_skip(&s->piece, skip, op->where >= AT_VECTOR);
 	if (op->where == AT_NOWHERE)
 		piece_cut(&s->piece, 0, op->hole);
 	else
 		piece_cut(&s->piece, limit, HOLE_BUDGET);
-	piece_emit(op->where == AT_VECTOR);
+	piece_emit(op->where >= AT_VECTOR);
 }
 
 /* A process of which nothing is known yet comes before its first bytes. */
-inline_always void conn_tell(struct conn *c)
+inline_always void conn_tell(struct conn *c, __u32 tgid)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-
 	c->flags |= CF_TOLD;
 	if (!proc_told(tgid))
 		proc_tell(tgid);
 }
 
+/* Other functions move the bytes from now on, and what they count is something else: in its middle begins another connection. */
+inline_always void conn_again(struct conn *c)
+{
+	__u16 never = c->flags & CF_NEVER;
+
+	conn_end(c, 3, EVF_FINAL, 0);
+	__builtin_memset(c, 0, sizeof(*c));
+	c->flags = CF_MID | never;
+}
+
 /* The shared body: `size` bytes have moved on a selected socket. */
-inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s, struct task_struct *task)
+inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s, const struct source *src)
 {
 	struct op *op = &s->op;
 
@@ -211,6 +236,8 @@ inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s
 		c = conn_make(sk);
 	if (!c)
 		return;
+	if (c->id && c->prot != sock_prot(sk) && !(c->flags & CF_FINAL))
+		conn_again(c);
 	if (!c->id)
 		conn_init(c, sk, op);
 	if (c->flags & (CF_NEVER | CF_FINAL) || !c->family)
@@ -218,11 +245,11 @@ inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s
 	if (!conn_place(c, sk, op))
 		return;
 	if (!(c->flags & CF_TOLD))
-		conn_tell(c);
+		conn_tell(c, op->who >> 32);
 	if (!(c->flags & CF_OPENED) && !emit_open(sk, c))
 		count(KC_MISSED_DATA, 1);
 	else
-		conn_data(c, s, task, sk);
+		conn_data(c, s, src, sk);
 	c->off[op->dir & 1] += op->size;
 	if ((c->flags & CF_ABORTED) && !sock_unread(sk))
 		conn_end(c, 3, abort_flags(c), 0);
@@ -235,7 +262,7 @@ inline_always void conn_nothing(struct conn *c, struct sock *sk, enum kind kind,
 		return;
 	if (c->flags & CF_ABORTED)
 		conn_end(c, 3, abort_flags(c), pid);
-	else if (!ret && dir == DIR_RECV && (sk->sk_shutdown & RCV_SHUTDOWN) && !sock_unread(sk))
+	else if (!ret && dir == DIR_RECV && (GET(sk, sk_shutdown) & RCV_SHUTDOWN) && !sock_unread(sk))
 		conn_end(c, 1 << DIR_RECV, 0, pid);
 	else if (kind == KIND_UNIX && ret == -104) /* ECONNRESET: the peer left with bytes unread */
 		conn_end(c, 3, EVF_RESET | EVF_FINAL, pid);
@@ -259,51 +286,38 @@ inline_always void op_init(struct op *op, int ret, int dir)
 	op->dir = dir;
 }
 
-inline_always int on_move(struct sock *sk, int ret, int flags, int dir)
+inline_always int on_move(struct sock *sk, int ret, int flags, int dir, const struct source *src)
 {
 	enum kind kind = sock_kind(sk);
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u64 who = current_user();
 	__u32 cpu = bpf_get_smp_processor_id();
-	struct task_struct *task;
 	struct scratch *s;
 	struct conn *c;
 
 	if (kind == KIND_NONE || !ports_match(sk, kind))
 		return 0;
 	c = conn_find(sk);
-	if (!user_selected(c, pid_tgid >> 32)) {
+	if (!user_selected(c, who >> 32)) {
 		if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
 			conn_unseen(c, kind, dir, ret);
 		return 0;
 	}
 	s = bpf_map_lookup_elem(&scratches, &cpu);
-	if (!s || !sk->sk_socket->file) /* a socket of the kernel's own (NFS …), whoever it works for */
+	if (!s || !sock_file(sk)) /* a socket of the kernel's own (NFS …), whoever it works for */
 		return 0;
-	task = bpf_get_current_task_btf();
 	op_init(&s->op, ret, dir);
-	op_call(&s->call, task, dir);
-	if (!s->call.hole && nr_mmsg(s->call.nr))
-		s->op.index = mmsg_step(&s->call, (__u32)pid_tgid, ret);
+	s->op.who = who;
+	source_begin(src, s);
 	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return 0;
 	if (ret <= 0) {
-		conn_nothing(c, sk, kind, dir, ret, pid_tgid >> 32);
+		conn_nothing(c, sk, kind, dir, ret, who >> 32);
 		return 0;
 	}
 	if (kind != KIND_UNIX && (flags & MSG_TRUNC))
 		op_hole(&s->op, HOLE_TRUNC);
-	conn_moved(c, sk, s, task);
+	conn_moved(c, sk, s, src);
 	return 0;
 }
 
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(on_send, struct sock *sk, int ret, int flags)
-{
-	return on_move(sk, ret, 0, DIR_SEND);
-}
-
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(on_recv, struct sock *sk, int ret, int flags)
-{
-	return on_move(sk, ret, flags, DIR_RECV);
-}
+#endif
