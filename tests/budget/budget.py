@@ -22,14 +22,16 @@ WAYS = ("fentry", "socktp", "kprobe")
 
 
 class Cost:
-    """programs: {name: (instructions, verified, runs, ns)}, maps: {name: bytes}."""
+    """programs: {name: (instructions, verified, runs, ns)}, maps: {name: bytes}. The kernel keeps 15 characters of a name: those
+    that begin alike are added up."""
 
     def __init__(self, text):
         self.programs, self.maps = {}, {}
         for line in text.splitlines():
             kind, name, *numbers = line.split()
             if kind == "program":
-                self.programs[name] = tuple(int(n) for n in numbers)
+                had = self.programs.get(name, (0,) * len(numbers))
+                self.programs[name] = tuple(a + int(n) for a, n in zip(had, numbers))
             else:
                 self.maps[name] = self.maps.get(name, 0) + int(numbers[0])
 
