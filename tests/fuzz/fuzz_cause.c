@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/scope.h"
+#include "base/table.h"
 #include "trace/cause.h"
 
 #define OPEN_MAX 32
@@ -57,6 +58,32 @@ static void on_placed(void *arg, struct exchange *x, const struct placement *p)
 static struct mark mark_of(const struct step *s, uint64_t t, uint8_t ctx)
 {
 	return (struct mark){ .time = t, .ctx = ctx & 3, .pid = 1 + (s->pid & 1), .tid = ctx & 3 };
+}
+
+/* What is expected is settled, with the same words: sums that must be nothing in the end. */
+static int64_t n_expected;
+static uint64_t expected_sum;
+
+static uint64_t sum_of(const uint8_t id[16], bool root)
+{
+	uint64_t half[2];
+
+	memcpy(half, id, sizeof(half));
+	return table_mix(half[0], half[1] + root);
+}
+
+static void on_expect(void *arg, const uint8_t id[16], bool root)
+{
+	(void)arg;
+	n_expected++;
+	expected_sum += sum_of(id, root);
+}
+
+static void on_settle(void *arg, const uint8_t id[16], bool root)
+{
+	(void)arg;
+	need(n_expected-- > 0);
+	expected_sum -= sum_of(id, root);
 }
 
 static struct conn_info conn_of(const struct step *s, bool server)
@@ -160,7 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct rng rng;
 	struct cause_config config = { .links = 7, .link_timeout = NS_PER_S, .max_waiting = 20, .rng = &rng };
-	struct cause_sink sink = { .placed = on_placed };
+	struct cause_sink sink = { .placed = on_placed, .expect = on_expect, .settle = on_settle };
 	struct cause *c;
 
 	if (size > SPANS_MAX * sizeof(struct step))
@@ -169,6 +196,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	arena_pool_init(&pool, 1 << 26);
 	now = NS_PER_S;
 	n_spans = n_begun = n_gone = 0;
+	n_expected = 0;
+	expected_sum = 0;
 	c = cause_new(&config, &sink);
 	need(c);
 	for (; size >= sizeof(struct step); data += sizeof(struct step), size -= sizeof(struct step)) {
@@ -184,6 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	cause_flush(c);
 	need(n_spans + n_gone == n_begun);
+	need(!n_expected && !expected_sum);
 	cause_free(c);
 	need(!pool.used);
 	arena_pool_fini(&pool);
