@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fuzz targets of trace/, host/ and HPACK: what fuzz.mk does for protocols. Seeds in tests/fuzz/seeds/NAME.
 FUZZ_TRACE := context cause host rule hpack
-FUZZ_TRACE_SRC := $(wildcard user/base/*.c user/trace/*.c user/proto/describe*.c user/proto/hpack*.c user/host/*.c) user/conn/exchange.c
+FUZZ_TRACE_SRC := $(wildcard user/base/*.c user/trace/*.c user/proto/*.c user/host/*.c) user/conn/exchange.c
 
 $(BUILD)/fuzz/trace/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz_main.c $(BUILD)/libspandrel.a
 	$(call msg,FUZZ,$@)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -o $@ $(filter %.c,$^) $(BUILD)/libspandrel.a $(LDLIBS)

@@ -9,22 +9,12 @@
 
 #include "base/scope.h"
 #include "base/units.h"
-
-static const char *const grpc_names[] = {
-	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-	"PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-	"INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-};
-
-struct slice rule_grpc_name(uint16_t code)
-{
-	return code < ARRAY_SIZE(grpc_names) ? slice_str(grpc_names[code]) : SLICE_NONE;
-}
+#include "proto/grpc.h"
 
 static bool grpc_named(struct slice s, uint16_t *code)
 {
-	for (uint16_t i = 0; i < ARRAY_SIZE(grpc_names); i++)
-		if (slice_eq(s, slice_str(grpc_names[i]))) {
+	for (uint16_t i = 0; i < GRPC_CODES; i++)
+		if (slice_eq(s, grpc_status_name(i))) {
 			*code = i;
 			return true;
 		}
@@ -43,7 +33,7 @@ static bool parse_status(struct slice s, struct rule *r)
 		m->code = (uint16_t)(s.p[0] - '0');
 	} else if (grpc_named(s, &m->code)) {
 		m->status = RULE_GRPC_STATUS;
-	} else if (slice_u64(s, &code) && (code < ARRAY_SIZE(grpc_names) || (code >= 100 && code <= 599))) {
+	} else if (slice_u64(s, &code) && (code < GRPC_CODES || (code >= 100 && code <= 599))) {
 		m->status = code >= 100 ? RULE_HTTP_STATUS : RULE_GRPC_STATUS;
 		m->code = (uint16_t)code;
 	} else {

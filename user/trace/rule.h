@@ -45,7 +45,6 @@ struct rule {
 int rule_parse(struct slice text, struct rule *out, char *error, size_t size);
 void rule_fini(struct rule *r);
 
-struct slice rule_grpc_name(uint16_t code);
 bool rule_matches(const struct rule_match *m, const struct span *s);
 /* Does it depend on how a request ended? */
 bool rule_on_outcome(const struct rule_match *m);

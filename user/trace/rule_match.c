@@ -2,6 +2,7 @@
 /* A rule against a span, by the names of the semantic conventions; and a rule against a rule. */
 #include "glob.h"
 #include "host/process.h"
+#include "proto/grpc.h"
 #include "trace/rule.h"
 #include "trace/span.h"
 
@@ -60,8 +61,9 @@ static struct slice route_of(const struct span *s)
 
 static bool route_fits(struct slice glob, const struct span *s)
 {
-	struct slice text = text_of(s, "rpc.method");
+	struct slice text = text_of(s, "rpc.method"), original = text_of(s, "rpc.method_original");
 
+	text = original.p ? original : text; /* the method is _OTHER then */
 	if (text.p)
 		return fits(glob, text) || (glob.p[0] == '/' && fits(slice_from(glob, 1), text));
 	text = route_of(s);
@@ -74,7 +76,7 @@ static bool grpc_status_is(const struct span *s, uint16_t code)
 	int64_t number;
 
 	if (name.p)
-		return slice_eq(name, rule_grpc_name(code));
+		return slice_eq(name, grpc_status_name(code));
 	return int_of(s, "rpc.grpc.status_code", &number) && number == code;
 }
 
