@@ -176,20 +176,27 @@ static void take_headers(struct config *c, set_fn set)
 	}
 }
 
+/* Those that are not parent-based decide whatever the parent did. */
 static void take_sampler(struct config *c, set_fn set)
 {
-	const char *sampler = env("OTEL_TRACES_SAMPLER"), *arg = env("OTEL_TRACES_SAMPLER_ARG");
+	const char *sampler = env("OTEL_TRACES_SAMPLER"), *arg = env("OTEL_TRACES_SAMPLER_ARG"), *root = sampler;
 
 	if (!sampler)
 		return;
-	if (!strcasecmp(sampler, "always_on") || !strcasecmp(sampler, "parentbased_always_on"))
+	if (!strncasecmp(sampler, "parentbased_", 12))
+		root += 12;
+	if (!strcasecmp(root, "always_on")) {
 		set(c, "sample-ratio", "1");
-	else if (!strcasecmp(sampler, "always_off") || !strcasecmp(sampler, "parentbased_always_off"))
+	} else if (!strcasecmp(root, "always_off")) {
 		set(c, "sample-ratio", "0");
-	else if (!strcasecmp(sampler, "traceidratio") || !strcasecmp(sampler, "parentbased_traceidratio"))
+	} else if (!strcasecmp(root, "traceidratio")) {
 		take(c, set, "OTEL_TRACES_SAMPLER_ARG", "sample-ratio", arg ? arg : "1");
-	else
+	} else {
 		warn_unset("OTEL_TRACES_SAMPLER");
+		return;
+	}
+	if (root == sampler)
+		set(c, "sample-ignore-parent", "true");
 }
 
 static void take_limits(struct config *c, set_fn set)

@@ -164,7 +164,7 @@ static void test_config__bad_otel_values_are_ignored(void)
 	CHECK_INT(c.limits.queue_size, 8192);
 	CHECK_INT(c.export.batch_size, 512);
 	CHECK(!strcmp(c.export.otlp_protocol, "http/protobuf"));
-	CHECK(c.sample.ratio == 0.25);
+	CHECK(c.sample.ratio == 0.25 && c.sample.ignore_parent);
 	config_fini(&c);
 	unsetenv("OTEL_BSP_MAX_QUEUE_SIZE");
 	unsetenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE");
