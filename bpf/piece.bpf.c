@@ -42,37 +42,36 @@ inline_always void emit_hole(struct piece *p)
 
 /* ---- a contiguous buffer: copied straight into the ring, in a record of the smallest class that fits: a denser ring stays in the caches ---- */
 
-#define EMIT_CLASS(bytes)                                                                          \
+#define RESERVE_CLASS(bytes)                                                                       \
 	do {                                                                                       \
-		struct ev_data *e = bpf_ringbuf_reserve(&ring, sizeof(*e) + (bytes), 0);           \
+		e = bpf_ringbuf_reserve(&ring, sizeof(*e) + (bytes), 0);                           \
 		if (!e)                                                                            \
 			return -1;                                                                 \
-		n = BOUND(n, bytes);                                                               \
-		if (bpf_probe_read_user(e->data, n, (void *)p->addr))                              \
-			data_fill(e, p, 0, piece_size(p, n), HOLE_FAULT);                          \
-		else                                                                               \
-			data_fill(e, p, n, piece_size(p, n), p->hole);                             \
-		emit_submit(e);                                                                    \
+		err = bpf_probe_read_user(e->data, BOUND(n, bytes), (void *)p->addr);              \
 	} while (0)
 
 subprog int emit_buffer(struct scratch *s, __u64 n)
 {
 	struct piece *p = &s->piece;
+	struct ev_data *e;
+	long err;
 
 	if (n <= 128)
-		EMIT_CLASS(128);
+		RESERVE_CLASS(128);
 	else if (n <= 256)
-		EMIT_CLASS(256);
+		RESERVE_CLASS(256);
 	else if (n <= 512)
-		EMIT_CLASS(512);
+		RESERVE_CLASS(512);
 	else if (n <= 1024)
-		EMIT_CLASS(1024);
+		RESERVE_CLASS(1024);
 	else if (n <= 2048)
-		EMIT_CLASS(2048);
+		RESERVE_CLASS(2048);
 	else if (n <= 4096)
-		EMIT_CLASS(4096);
+		RESERVE_CLASS(4096);
 	else
-		EMIT_CLASS(PIECE_MAX);
+		RESERVE_CLASS(PIECE_MAX);
+	data_fill(e, p, err ? 0 : n, piece_size(p, n), err ? HOLE_FAULT : p->hole);
+	emit_submit(e);
 	return 0;
 }
 
