@@ -9,6 +9,7 @@
 #include <bpf/bpf_tracing.h>
 
 #define inline_always static __always_inline
+#define NO_UNROLL _Pragma("clang loop unroll(disable)")
 #define checked_alone __attribute__((noinline)) /* a global function: verified once, for any arguments */
 #define subprog static __noinline __attribute__((unused)) /* verified once per call, but one piece of code */
 

@@ -4,6 +4,8 @@
 
 const volatile struct way way = { 0 };
 struct verdict verdicts[VERDICT_SLOTS] __attribute__((aligned(64)));
+struct framing framings[FRAMINGS_MAX] __attribute__((aligned(64)));
+struct frame_slot frame_slots[VERDICT_SLOTS] __attribute__((aligned(64)));
 struct wake wake __attribute__((aligned(64)));
 __u64 conn_ids __attribute__((aligned(64)));
 struct knobs knobs __attribute__((aligned(64)));

@@ -27,6 +27,17 @@ enum conn_flag {
 	CF_TOLD = 512,	    /* user space knows the process that uses it */
 };
 
+struct frame_dir { /* where a direction stands in its frames */
+	__u64 next; /* offset of the next header's first byte; while `have`, of the one behind those bytes */
+	__u64 pass; /* from here on the present frame's payload is passed over */
+	__u32 framing; /* index + 1; 0: not followed */
+	__u32 have; /* bytes of the next header that have come */
+	union {
+		__u8 header[2 * FRAME_HEADER_MAX];
+		__u64 words[2 * FRAME_HEADER_MAX / 8];
+	};
+};
+
 struct conn { /* of a socket, gone with it */
 	__u64 id;      /* 0: only marked as old */
 	__u64 off[2];  /* bytes moved, by enum ev_dir */
@@ -38,7 +49,9 @@ struct conn { /* of a socket, gone with it */
 	__u8 role;
 	__u8 tcp;      /* base[] is valid: offsets come from sequence numbers */
 	__u8 last;     /* direction that moved last */
-	__u16 reserved;
+	__u8 framed;   /* began with a framing's magic: that is what it is */
+	__u8 reserved;
+	struct frame_dir frame[2];
 	__u32 user;    /* a selected process that moved bytes here, and ... */
 	__u32 user_at; /* ... procs_changes when that was looked up */
 	__u32 claims;  /* threads that are about to give it its id */
@@ -191,6 +204,24 @@ struct iter { /* on the way back to where an operation's bytes begin */
 	__u32 where;
 };
 
+#define FRAME_SKIPS 4 /* power of two */
+
+struct frame_skip { /* bytes [from, to) are passed over */
+	__u64 from, to;
+};
+
+struct frames { /* on the way through an operation's frames */
+	__u64 off, end;	   /* offset of the next byte, and behind the last one */
+	__u64 base, left;  /* address of the next byte, bytes left of its buffer or element */
+	__u64 behind;	   /* bytes to pass over in the elements to come */
+	__u32 element, n;  /* next element; skips */
+	__u32 magic;	   /* of a framing stood at the beginning */
+	__u32 join;	   /* framing that user space has named, and */
+	__u64 join_at;	   /* ... where it has found a frame */
+	struct frame_dir dir;
+	struct frame_skip skip[FRAME_SKIPS];
+};
+
 /*
  * Work area of one operation. It is not on the stack because the verifier follows each value there, through each turn
  * of a loop; what a map holds it takes as unknown, and is done at once.
@@ -199,6 +230,7 @@ struct scratch {
 	struct op op;
 	struct call call;
 	struct piece piece;
+	struct frames frames;
 	struct iovec iov[IOV_FEW]; /* elements iov_at … of the vector */
 	__u64 iov_at;
 	struct iter iter;
@@ -243,6 +275,8 @@ extern const volatile struct way way;
 
 extern struct knobs knobs;
 extern struct verdict verdicts[VERDICT_SLOTS];
+extern struct framing framings[FRAMINGS_MAX];
+extern struct frame_slot frame_slots[VERDICT_SLOTS];
 extern struct wake wake;
 extern __u64 conn_ids; /* the last one given */
 extern __u32 procs_changes; /* what was looked up in procs before the last one may not hold any more */

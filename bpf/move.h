@@ -12,6 +12,7 @@
 #ifndef SPANDREL_MOVE_H
 #define SPANDREL_MOVE_H
 
+#include "frame.h"
 #include "piece.h"
 #include "tell.h"
 
@@ -98,6 +99,13 @@ inline_always bool conn_place(struct conn *c, struct sock *sk, const struct op *
 	return true;
 }
 
+/* Bytes that nobody sees otherwise. */
+inline_always void verdict_seen(struct verdict *v, int dir, __u64 to)
+{
+	v->seen[dir & 1] = to;
+	v->seen_time = bpf_ktime_get_boot_ns();
+}
+
 /* What a verdict says of [off, off + size): bytes at its beginning to pass over. All of it and no record: ~0. */
 inline_always __u64 verdict_skip(struct verdict *v, int dir, __u64 off, __u64 size)
 {
@@ -107,8 +115,7 @@ inline_always __u64 verdict_skip(struct verdict *v, int dir, __u64 off, __u64 si
 		return 0;
 	if (to == U64_MAX)
 		return to;
-	v->seen[dir & 1] = off + size;
-	v->seen_time = bpf_ktime_get_boot_ns();
+	verdict_seen(v, dir, off + size);
 	if (off + size < to)
 		return U64_MAX;
 	return to - off;
@@ -171,6 +178,28 @@ inline_always void piece_skip(struct piece *p, __u64 n, bool vector)
 		p->addr += n;
 }
 
+/* Where the frames are known for certain: hands over all but payload to pass over. */
+inline_always bool conn_framed(struct conn *c, struct scratch *s, struct sock *sk, struct verdict *v)
+{
+	struct frame_slot *slot = v->conn == (c->id | VERDICT_FRAMED) ? frame_slot_of(c) : NULL;
+	int dir = s->op.dir & 1;
+	bool followed;
+
+	if (slot && (slot->conn != c->id || !slot->framing))
+		slot = NULL;
+	if (!c->frame[dir].framing && !slot && (c->off[dir] || c->flags & CF_MID))
+		return false;
+	followed = frames_follow(c, s, slot);
+	if (slot)
+		frames_tell(slot, dir, followed);
+	if (!followed || (!slot && !c->framed))
+		return false;
+	piece_init(&s->piece, c, &s->op, sk);
+	if (!frame_emit(s) && (v->conn & ~VERDICT_FRAMED) == c->id)
+		verdict_seen(v, dir, c->off[dir] + s->op.size);
+	return true;
+}
+
 /* Hands over what op moved. c->off is where it began. */
 inline_always void conn_data(struct conn *c, struct scratch *s, const struct source *src, struct sock *sk)
 {
@@ -184,10 +213,11 @@ inline_always void conn_data(struct conn *c, struct scratch *s, const struct sou
 		c->turn[dir] = c->off[dir];
 	}
 	limit = c->turn[dir] + TURN_BUDGET;
-	if (v->conn == c->id) {
+	if ((v->conn & ~VERDICT_FRAMED) == c->id) {
 		skip = verdict_skip(v, dir, c->off[dir], op->size);
 		if (skip == U64_MAX) {
 			count(KC_HOLE_BYTES + HOLE_SKIPPED, op->size);
+			frames_unseen(c, dir, op->size);
 			return;
 		}
 		if (v->skip_to[dir] > c->turn[dir]) {
@@ -199,6 +229,8 @@ inline_always void conn_data(struct conn *c, struct scratch *s, const struct sou
 	}
 	if (!op->hole)
 		source_locate(src, s, sk);
+	if (conn_framed(c, s, sk, v))
+		return;
 	piece_init(&s->piece, c, op, sk);
 	if (skip)
 		piece_skip(&s->piece, skip, op->where >= AT_VECTOR);

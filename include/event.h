@@ -182,11 +182,51 @@ struct ev_blob {	/* EV_PROC, EV_HOST */
  * A collision means "no verdict". OFF is skip_to = ~0 in both directions.
  */
 struct verdict {
-	__u64 conn;
+	__u64 conn;		/* with VERDICT_FRAMED where a frame slot has something to say as well */
 	__u64 skip_to[2];	/* bytes below this offset are only counted; the operation that reaches it gives a record */
 	__u64 grant_to[2];	/* bytes below this offset are captured whatever the budget says */
 	__u64 seen[2];		/* the kernel: offset reached while passing over */
 	__u64 seen_time;	/* the kernel: when */
+};
+
+#define VERDICT_FRAMED (1ULL << 63)
+
+/*
+ * How a protocol cuts its stream into frames: a header of fixed size that tells the length and type of what follows. Numbers only:
+ * the kernel follows them and passes over payload of the types that nobody reads.
+ */
+#define FRAMINGS_MAX 4		/* power of two */
+#define FRAME_HEADER_MAX 16	/* power of two */
+#define FRAME_MAGIC_WORDS 3
+
+union frame_magic {
+	__u8 bytes[8 * FRAME_MAGIC_WORDS];
+	__u64 words[FRAME_MAGIC_WORDS];
+};
+
+struct framing {
+	__u32 protocol;	/* framings of one protocol differ in what they pass over only */
+	__u32 header;	/* bytes of a frame's header */
+	__u32 len_at;	/* where in it the length stands, */
+	__u32 len_size;	/* ... in so many bytes, at most 4, */
+	__u32 little;	/* ... 1: the lowest first */
+	__s32 adjust;	/* length + adjust bytes follow the header */
+	__u32 max;	/* a frame with more payload is none: this is no such stream */
+	__u32 type_at;	/* where in the header the type stands, one byte */
+	__u32 keep;	/* of a payload that is passed over, bytes at its beginning to capture all the same */
+	__u32 worth;	/* a payload that is longer by less is captured whole */
+	__u64 pass[4];	/* bit per type: its payload is passed over */
+	__u32 magic_len; /* what the side that asks sends before its first frame: so many bytes; 0: there is no such sign */
+	__u32 first;	/* type of the other side's first frame */
+	union frame_magic magic, mask; /* these, and all ones where there are any */
+};
+
+/* What user space knows of a connection's frames; same index as the verdict slots. */
+struct frame_slot {
+	__u64 conn;
+	__u64 at[2];	/* offset where a frame begins, by enum ev_dir; of use while nothing has passed behind it. 0: not known */
+	__u32 framing;	/* index + 1: may be passed over; 0: not (any more) */
+	__u32 followed;	/* the kernel: 1 << enum ev_dir for each direction that it follows */
 };
 
 /*
@@ -285,5 +325,6 @@ _Static_assert(sizeof(struct ev_open) == 16 + 40 + 12 + 4 + 32 + 4 + EV_PATH_MAX
 _Static_assert(sizeof(struct ev_end) == 48, "ev_end");
 _Static_assert(sizeof(struct ev_exec) % 8 == 0, "ev_exec");
 _Static_assert(sizeof(struct verdict) == 64, "verdict: one cache line");
+_Static_assert(sizeof(struct frame_slot) == 32, "frame_slot: two to a cache line");
 
 #endif

@@ -17,6 +17,7 @@
 #include "pipeline.h"
 #include "probe/probe.h"
 #include "probe/record.h"
+#include "proto/proto.h"
 #include "steer.h"
 
 #define TICK_NS (100 * NS_PER_MS)
@@ -233,6 +234,7 @@ static int open_stages(struct loop *l)
 	int r;
 
 	config_select(c, &pc.select);
+	proto_framings(pc.framings);
 	r = make_seed(seed);
 	if (!r && c->operate.record)
 		r = recorder_open(&l->recorder, c->operate.record, seed);

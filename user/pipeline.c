@@ -46,6 +46,8 @@ struct pipeline {
 	const struct config *config;
 	struct pipeline_live live;
 	struct texts texts;
+	const struct framing *framings[FRAMINGS_MAX];
+	size_t n_framings;
 	struct export_setup setup;
 	struct arena_pool pool;
 	struct rng rng;
@@ -163,6 +165,15 @@ static void on_verdict(void *arg, uint64_t conn, const uint64_t skip_to[2], cons
 
 	if (p->live.probe)
 		probe_verdict(p->live.probe, conn, skip_to, grant_to);
+}
+
+static void on_frames(void *arg, uint64_t conn, const struct framing *framing, const uint64_t at[2])
+{
+	struct pipeline *p = arg;
+
+	for (uint32_t i = 0; p->live.probe && i < (uint32_t)p->n_framings; i++)
+		if (p->framings[i] == framing)
+			probe_frames(p->live.probe, conn, i, at);
 }
 
 static void on_ask(void *arg, uint64_t conn)
@@ -355,7 +366,7 @@ static struct conn_table *make_conns(struct pipeline *p)
 			.pool = &p->pool,
 		},
 		&(struct exchange_sink){ .begin = on_begin, .end = on_end, .abandon = on_abandon, .arg = p },
-		&(struct verdict_sink){ .set = on_verdict, .ask = on_ask, .arg = p });
+		&(struct verdict_sink){ .set = on_verdict, .frames = on_frames, .ask = on_ask, .arg = p });
 }
 
 int pipeline_new(struct pipeline **out, const struct config *config, const struct pipeline_live *live,
@@ -368,6 +379,7 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 		return -ENOMEM;
 	p->config = config;
 	p->live = *live;
+	p->n_framings = proto_framings(p->framings);
 	rng_seed(&p->rng, seed[0], seed[1]);
 	arena_pool_init(&p->pool, config->limits.memory_limit / 4 * 3);
 	r = texts_init(&p->texts, config);

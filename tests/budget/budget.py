@@ -98,7 +98,7 @@ def cost_of(way):
 def over(limits, way, cost):
     """What exceeds the table, and what it does not name."""
     values = {name: p[1] for name, p in cost.programs.items()}
-    values.update({"verified": cost.verified, "memory": cost.memory})
+    values.update({"size": cost.size, "verified": cost.verified, "memory": cost.memory})
     out = []
     for name, value in values.items():
         limit = limits.get((way, name), limits.get(("*", name)))

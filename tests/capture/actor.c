@@ -9,11 +9,14 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "frames.h"
 
 struct expected *expected;
 
 uint8_t pattern(uint32_t salt, uint64_t off)
 {
+	if (salt & FRAMED)
+		return framed_byte(salt, off);
 	return (uint8_t)(salt + off * 131 + (off >> 8) * 29 + (off >> 16) * 7);
 }
 

@@ -58,9 +58,10 @@ struct capture_case {
 	void (*act)(void);
 	/* the checker's part: called for each data record while the case runs */
 	void (*on_data)(void *probe, const struct ev_data *d, struct expected *x);
+	bool framed; /* its streams are of frames.h */
 };
 
-extern const struct capture_case cases_calls[], cases_sockets[], cases_odd[];
+extern const struct capture_case cases_calls[], cases_sockets[], cases_odd[], cases_frames[];
 extern struct expected *expected;
 
 /* ---- actor.c: what cases are made of ---- */

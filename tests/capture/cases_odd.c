@@ -302,14 +302,14 @@ static void unix_trunc(void)
 }
 
 const struct capture_case cases_odd[] = {
-	{ "32-bit calls", calls_32bit, NULL },
-	{ "io_uring, inline", uring_inline, NULL },
-	{ "io_uring, worker thread", uring_worker, NULL },
-	{ "io_uring, completed inside another call", uring_late, NULL },
-	{ "budget of a turn", budget, NULL },
-	{ "verdict: pass over", judged, judge },
-	{ "verdict: grant", granted, grant },
-	{ "UNIX, MSG_TRUNC", unix_trunc, NULL },
-	{ "the other end is the tracer", tracer_connects, connect_there },
+	{ "32-bit calls", calls_32bit, NULL, false },
+	{ "io_uring, inline", uring_inline, NULL, false },
+	{ "io_uring, worker thread", uring_worker, NULL, false },
+	{ "io_uring, completed inside another call", uring_late, NULL, false },
+	{ "budget of a turn", budget, NULL, false },
+	{ "verdict: pass over", judged, judge, false },
+	{ "verdict: grant", granted, grant, false },
+	{ "UNIX, MSG_TRUNC", unix_trunc, NULL, false },
+	{ "the other end is the tracer", tracer_connects, connect_there, false },
 	{ 0 },
 };

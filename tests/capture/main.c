@@ -18,13 +18,14 @@
 #include "base/stats.h"
 #include "check.h"
 #include "fixture.h"
+#include "frames.h"
 
 static int n_run, n_failed;
 static int orders[2], answers[2];
 
 static const struct capture_case *case_at(int n)
 {
-	const struct capture_case *lists[] = { cases_calls, cases_sockets, cases_odd };
+	const struct capture_case *lists[] = { cases_calls, cases_sockets, cases_odd, cases_frames };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		for (const struct capture_case *c = lists[i]; c->name; c++)
@@ -144,7 +145,8 @@ static void check_sweep(struct probe *p, int want)
 int main(int argc, char **argv)
 {
 	const char *backend = getenv("SPANDREL_BACKEND");
-	struct probe_config config = { .ring_size = 1 << 22, .backend = backend ? backend : "auto" };
+	struct probe_config config = { .ring_size = 1 << 22, .backend = backend ? backend : "auto",
+				       .framings = { &frames_framing } };
 	const char *only = "";
 	char number[16];
 	const char *pids[2] = { number, NULL };

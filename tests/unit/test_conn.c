@@ -129,7 +129,7 @@ static struct bench *setup(void)
 					  .protocols = protocols,
 					  .pool = &b->pool };
 	b->t = conn_table_new(&b->config, &(struct exchange_sink){ on_begin, on_done, on_abandon, b },
-			      &(struct verdict_sink){ on_verdict, on_ask, b });
+			      &(struct verdict_sink){ .set = on_verdict, .ask = on_ask, .arg = b });
 	memcpy(b->before, stats, sizeof(stats));
 	return b;
 }
@@ -792,7 +792,7 @@ static void test_conn__beyond_the_limit_the_idlest_goes(void)
 	conn_table_free(b->t);
 	b->config.max_connections = 2;
 	b->t = conn_table_new(&b->config, &(struct exchange_sink){ on_begin, on_done, on_abandon, b },
-			      &(struct verdict_sink){ on_verdict, on_ask, b });
+			      &(struct verdict_sink){ .set = on_verdict, .ask = on_ask, .arg = b });
 	synth_open(&b->s, &c[0], FAM_INET, ROLE_SERVER);
 	synth_send(&b->s, &c[0], DIR_RECV, GET("/a"));
 	synth_open(&b->s, &c[1], FAM_INET, ROLE_SERVER);

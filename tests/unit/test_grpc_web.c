@@ -222,9 +222,9 @@ static size_t put_chunks(char *to, const char *from, size_t n)
 	return out + (size_t)sprintf(to + out, "0\r\n\r\n");
 }
 
-enum framing { LENGTH, CHUNKS, CLOSE };
+enum web_framing { LENGTH, CHUNKS, CLOSE };
 
-static bool web_call(enum framing framing, size_t step)
+static bool web_call(enum web_framing framing, size_t step)
 {
 	_free_ char *session = calloc(1, http1_ops.session_size);
 	char request[512] = "POST /pkg.S/M HTTP/1.1\r\nHost: h\r\nContent-Type: application/grpc-web+proto\r\nContent-Length: 12\r\n\r\n";
@@ -272,7 +272,7 @@ static void test_web__http1(void)
 	make_body();
 	for (int framing = LENGTH; framing <= CLOSE; framing++) {
 		for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-			REQUIRE(web_call((enum framing)framing, steps[i]));
+			REQUIRE(web_call((enum web_framing)framing, steps[i]));
 			CHECK_SLICE(d.name, "pkg.S/M");
 			REQUIRE(describe_find(&d, "rpc.response.status_code"));
 			CHECK_SLICE(describe_find(&d, "rpc.response.status_code")->s, "UNAVAILABLE");

@@ -25,6 +25,8 @@ struct conn_config {
 /* How verdicts reach the kernel: live, a slot in shared memory; in replay, nothing. */
 struct verdict_sink {
 	void (*set)(void *arg, uint64_t conn, const uint64_t skip_to[2], const uint64_t grant_to[2]);
+	/* How a connection is framed, and where frames begin (0: not known); see struct frame_slot. */
+	void (*frames)(void *arg, uint64_t conn, const struct framing *framing, const uint64_t at[2]);
 	/* Asks for an EV_PROGRESS of this connection before it is judged idle; the event comes through conn_event() in this call. */
 	void (*ask)(void *arg, uint64_t conn);
 	void *arg;

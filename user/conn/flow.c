@@ -8,9 +8,6 @@
 #include "base/scope.h"
 #include "base/stats.h"
 
-#define SKIP_WORTH 512 /* shorter skips cost more to announce than to copy */
-#define GRANT_NEAR (32 * 1024)
-
 /* ---- messages ---- */
 
 static struct pair_head head_of(const struct flow *f, enum ev_dir dir, size_t n)
@@ -245,6 +242,20 @@ static bool parse(struct conn *c, enum ev_dir dir, struct slice in)
 	return true;
 }
 
+/* Payload that was not captured is no loss. */
+static bool does_without(struct conn *c, enum ev_dir dir)
+{
+	struct flow *f = &c->flow[dir];
+	struct proto_out out = { 0 };
+
+	if (!c->proto || !c->proto->lacks || f->lost)
+		return false;
+	if (!c->proto->lacks(c->session, dir, stream_hole(f->stream), &out))
+		return false;
+	take(c, dir, 0, &out);
+	return true;
+}
+
 /* One step of a direction; false when it must wait for more. */
 static bool step(struct conn *c, enum ev_dir dir)
 {
@@ -262,7 +273,8 @@ static bool step(struct conn *c, enum ev_dir dir)
 	if (!in.n) {
 		if (!stream_hole(f->stream))
 			return false;
-		pass_hole(c, dir, in);
+		if (!does_without(c, dir))
+			pass_hole(c, dir, in);
 		return true;
 	}
 	if (c->proto && !f->lost)
@@ -411,19 +423,9 @@ void flow_forget(struct conn *c)
 		c->proto->forget(c->session, list_entry(at, struct exchange, link)->key);
 }
 
-static void verdict_set(struct conn *c, const uint64_t skip_to[2], const uint64_t grant_to[2])
-{
-	const struct verdict_sink *v = &c->table->verdicts;
-
-	if (v->set)
-		v->set(v->arg, c->info.id, skip_to, grant_to);
-}
-
 void flow_off(struct conn *c, int drop)
 {
-	static const uint64_t never[2] = { UINT64_MAX, UINT64_MAX }, none[2];
-
-	verdict_set(c, never, none);
+	verdict_off(c);
 	if (c->off)
 		return;
 	flow_touch(c);
@@ -440,41 +442,4 @@ void flow_opaque(struct conn *c, int drop)
 {
 	stat_inc(conns_opaque);
 	flow_off(c, drop);
-}
-
-/* ---- verdicts ---- */
-
-static bool grant(struct flow *f)
-{
-	struct stream *s = f->stream;
-	struct flow_grant *g = &f->grant;
-	uint64_t at = stream_seen(s), to = stream_skip_to(s);
-	bool changed = false;
-
-	if (to > at && to - at >= SKIP_WORTH && to != g->skip_to) {
-		g->skip_to = to;
-		changed = true;
-	}
-	at = MAX(at, to);
-	if (g->turn < GRANT_NEAR || at > UINT64_MAX - FLOW_GRANT || f->lost)
-		return changed;
-	if (g->grant_to < at + GRANT_NEAR) {
-		g->grant_to = at + FLOW_GRANT;
-		changed = true;
-	}
-	return changed;
-}
-
-void flow_verdict(struct conn *c)
-{
-	struct flow *r = &c->flow[DIR_RECV], *s = &c->flow[DIR_SEND];
-	bool changed;
-
-	if (c->off || !c->proto)
-		return;
-	changed = grant(r);
-	changed |= grant(s);
-	if (changed)
-		verdict_set(c, (uint64_t[2]){ r->grant.skip_to, s->grant.skip_to },
-			    (uint64_t[2]){ r->grant.grant_to, s->grant.grant_to });
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Internal to conn/: one connection while it is read. conn.c keeps the table and takes events, flow.c parses, loss.c says what
+ * Internal to conn/: one connection while it is read. conn.c keeps the table and takes events, flow.c parses, verdict.c tells the kernel, loss.c says what
  * may be believed after bytes were lost, idle.c what time alone brings.
  */
 #ifndef SPANDREL_CONN_FLOW_H
@@ -24,8 +24,9 @@ struct flow_message { /* the message in progress in one direction */
 	bool ending;  /* it ends where the present skip does */
 };
 
-struct flow_grant { /* what was written into the verdict slot */
+struct flow_grant { /* what was written into the verdict slot, and into the frame slot */
 	uint64_t skip_to, grant_to;
+	uint64_t frame_at;
 	uint32_t turn; /* bytes captured since the other direction moved */
 };
 
@@ -78,6 +79,7 @@ struct conn {
 	uint64_t listed; /* `last` when it was put in its list */
 	bool busy;	/* which of them */
 	uint64_t sweep; /* the last one that listed it */
+	const struct framing *framing; /* that the kernel was told of */
 	bool off;	/* nothing more is read: no streams, no session */
 };
 
@@ -116,8 +118,12 @@ void flow_opaque(struct conn *c, int drop);
 /* Begins and gives up a session. 0 or -ENOMEM. */
 int flow_adopt(struct conn *c, const struct proto_ops *proto);
 void flow_disown(struct conn *c);
+
+/* ---- verdict.c ---- */
 /* Tells the kernel what need not be copied. */
 void flow_verdict(struct conn *c);
+/* ... nothing at all, from now on. */
+void verdict_off(struct conn *c);
 
 /* ---- detect.c: which protocol is it? True if something was decided or passed over. ---- */
 bool detect_step(struct conn *c, enum ev_dir dir);

@@ -95,6 +95,8 @@ int probe_open(struct probe **out, const struct probe_config *config)
 	if (p->plan.lost[0])
 		log_info("on this kernel without: %s", p->plan.lost);
 	p->n_cpus = libbpf_num_possible_cpus();
+	for (int i = 0; i < FRAMINGS_MAX && config->framings[i]; i++)
+		p->plan.skel->bss->framings[i] = *config->framings[i];
 	err = ring_init(&p->ring, bpf_map__fd(p->plan.skel->maps.ring), ring);
 	if (err)
 		return log_ret(err, "cannot map the ring: %s", strerror(-err));
@@ -197,26 +199,54 @@ static struct verdict *slot_of(struct probe *p, uint64_t conn)
 	return &p->plan.skel->bss->verdicts[conn & (VERDICT_SLOTS - 1)];
 }
 
+/* The slot becomes this connection's; one of an older connection has no verdict any more. */
+static struct verdict *slot_take(struct probe *p, uint64_t conn)
+{
+	struct verdict *v = slot_of(p, conn);
+
+	if ((v->conn & ~VERDICT_FRAMED) == conn)
+		return v;
+	__atomic_store_n(&v->conn, 0, __ATOMIC_SEQ_CST);
+	v->seen[0] = v->seen[1] = v->seen_time = 0;
+	v->skip_to[0] = v->skip_to[1] = v->grant_to[0] = v->grant_to[1] = 0;
+	return v;
+}
+
 void probe_verdict(void *arg, uint64_t conn, const uint64_t skip_to[2], const uint64_t grant_to[2])
 {
-	struct verdict *v = slot_of(arg, conn);
+	struct verdict *v = slot_take(arg, conn);
 
-	if (v->conn != conn) { /* of an older connection, which has no verdict any more */
-		__atomic_store_n(&v->conn, 0, __ATOMIC_SEQ_CST);
-		v->seen[0] = v->seen[1] = v->seen_time = 0;
-	}
 	for (int dir = 0; dir < 2; dir++) {
 		__atomic_store_n(&v->skip_to[dir], skip_to[dir], __ATOMIC_RELAXED);
 		__atomic_store_n(&v->grant_to[dir], grant_to[dir], __ATOMIC_RELAXED);
 	}
-	__atomic_store_n(&v->conn, conn, __ATOMIC_RELEASE);
+	if (!v->conn)
+		__atomic_store_n(&v->conn, conn, __ATOMIC_RELEASE);
+}
+
+void probe_frames(struct probe *p, uint64_t conn, uint32_t framing, const uint64_t at[2])
+{
+	struct frame_slot *f = &p->plan.skel->bss->frame_slots[conn & (VERDICT_SLOTS - 1)];
+	struct verdict *v = slot_take(p, conn);
+
+	if (f->conn == conn && f->framing == framing + 1 && __atomic_load_n(&f->followed, __ATOMIC_RELAXED) == 3)
+		return; /* the kernel needs no help */
+	if (f->conn != conn) {
+		__atomic_store_n(&f->conn, 0, __ATOMIC_SEQ_CST);
+		f->followed = 0;
+	}
+	for (int dir = 0; dir < 2; dir++)
+		__atomic_store_n(&f->at[dir], at[dir], __ATOMIC_RELAXED);
+	f->framing = framing + 1;
+	__atomic_store_n(&f->conn, conn, __ATOMIC_RELEASE);
+	__atomic_store_n(&v->conn, conn | VERDICT_FRAMED, __ATOMIC_RELEASE);
 }
 
 bool probe_progress(struct probe *p, uint64_t conn, struct ev_progress *out)
 {
 	const struct verdict *v = slot_of(p, conn);
 
-	if (__atomic_load_n(&v->conn, __ATOMIC_ACQUIRE) != conn)
+	if ((__atomic_load_n(&v->conn, __ATOMIC_ACQUIRE) & ~VERDICT_FRAMED) != conn)
 		return false;
 	*out = (struct ev_progress){
 		.h = { .type = EV_PROGRESS, .len = sizeof(*out), .time = clock_boot() },

@@ -23,6 +23,7 @@ struct probe_config {
 	struct select select;
 	uint32_t ring_size; /* bytes, rounded up to a power of two of pages */
 	const char *backend; /* "auto", "fentry", "socktp", "kprobe" */
+	const struct framing *framings[FRAMINGS_MAX]; /* how streams may be framed; NULL behind the last one */
 };
 
 struct probe;
@@ -47,6 +48,8 @@ void probe_stats(struct probe *p); /* folds the kernel's counters into stats */
 
 /* For conn's verdict_sink: arg is the struct probe. */
 void probe_verdict(void *arg, uint64_t conn, const uint64_t skip_to[2], const uint64_t grant_to[2]);
+/* The connection has framings[framing]; its frames begin at `at` (struct frame_slot). */
+void probe_frames(struct probe *p, uint64_t conn, uint32_t framing, const uint64_t at[2]);
 /* False if the slot is not this connection's. */
 bool probe_progress(struct probe *p, uint64_t conn, struct ev_progress *out);
 /*

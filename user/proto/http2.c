@@ -58,15 +58,6 @@ static enum sniff session_sniff(struct slice head, enum ev_dir from)
 
 /* ---- frames that carry no message ---- */
 
-/* n bytes and what else there is of the frame. */
-static int64_t pass_frame(const struct http2_frame *f, struct slice in, struct proto_out *out)
-{
-	size_t whole = HTTP2_FRAME_HEAD + f->length, n = MIN(whole, in.n);
-
-	out->skip = whole - n;
-	return (int64_t)n;
-}
-
 static void apply(struct http2_direction *bound, const struct http2_settings *set)
 {
 	if (set->table != UINT32_MAX)
@@ -121,7 +112,7 @@ static int64_t parse_settings(struct http2_session *s, enum ev_dir from, const s
 			return 0;
 		settings_announced(s, from, slice_of(in.p + HTTP2_FRAME_HEAD, f->length));
 	}
-	return pass_frame(f, in, out);
+	return http2_pass_frame(f, in, out);
 }
 
 static int64_t parse_goaway(struct http2_session *s, enum ev_dir from, const struct http2_frame *f, struct slice in,
@@ -131,69 +122,7 @@ static int64_t parse_goaway(struct http2_session *s, enum ev_dir from, const str
 		return 0;
 	if (f->length >= 8 && s->dir[from].side == MSG_RESPONSE)
 		http2_goaway(s, http2_u32(in.p + HTTP2_FRAME_HEAD) & 0x7fffffff, http2_u32(in.p + HTTP2_FRAME_HEAD + 4), out);
-	return pass_frame(f, in, out);
-}
-
-/* ---- DATA ---- */
-
-static void request_ends(struct http2_stream *st, struct proto_out *out)
-{
-	st->asked = true;
-	out->flags = OUT_END;
-	out->type = MSG_REQUEST;
-	out->key = st->id;
-}
-
-/* Of a gRPC call: its messages are counted on the way. `in` goes on behind n consumed bytes. */
-static int64_t walk_data(struct http2_session *s, struct http2_direction *d, struct http2_stream *st, struct slice in,
-			 size_t n, struct proto_out *out)
-{
-	struct http2_data *data = &d->data;
-	struct grpc_count *count = st && d->side ? &st->sent[d->side - 1] : NULL;
-	uint32_t take = (uint32_t)MIN((size_t)data->left, in.n - n);
-	uint64_t pass;
-
-	if (count)
-		grpc_count_feed(count, slice_of(in.p + n, take));
-	data->left -= take;
-	pass = MIN(count ? grpc_count_passable(count) : UINT64_MAX, (uint64_t)data->left);
-	if (count)
-		grpc_count_pass(count, pass);
-	data->left -= (uint32_t)pass;
-	out->skip = pass;
-	out->type = d->side;
-	out->key = st ? data->stream : 0;
-	d->state = data->left ? H2_DATA : H2_FRAME;
-	if (data->left)
-		return (int64_t)(n + take);
-	out->skip += data->padding;
-	if (data->end && st && d->side == MSG_RESPONSE)
-		http2_response_end(s, st, out);
-	else if (data->end && st)
-		request_ends(st, out);
-	return (int64_t)(n + take);
-}
-
-static int64_t parse_data(struct http2_session *s, enum ev_dir from, const struct http2_frame *f, struct slice in,
-			  struct proto_out *out)
-{
-	struct http2_direction *d = &s->dir[from];
-	bool padded = f->flags & FLAG_PADDED && f->length;
-	struct http2_stream *st = d->side ? http2_stream_find(s, f->stream) : NULL;
-	size_t n = HTTP2_FRAME_HEAD + padded;
-
-	if (in.n < n)
-		return 0;
-	d->data = (struct http2_data){ .stream = f->stream, .left = f->length - padded,
-				       .end = f->flags & FLAG_END_STREAM };
-	if (padded)
-		d->data.padding = (uint8_t)in.p[HTTP2_FRAME_HEAD];
-	if (d->data.padding > d->data.left)
-		return pass_frame(f, in, out);
-	d->data.left -= d->data.padding;
-	if (st && !st->grpc)
-		grpc_count_lose(&st->sent[d->side - 1]);
-	return walk_data(s, d, st, in, n, out);
+	return http2_pass_frame(f, in, out);
 }
 
 /* ---- header blocks ---- */
@@ -237,7 +166,7 @@ static void headers_known(struct http2_session *s, enum ev_dir from, const struc
 	if (d->side == MSG_RESPONSE) {
 		http2_response_head(s, f->stream, end, out);
 	} else if (st && end) {
-		request_ends(st, out);
+		http2_request_ends(st, out);
 	} else if (!st && d->side == MSG_REQUEST && is_new_request(s, d, f->stream, end)) {
 		http2_request_head(s, f->stream, end, out);
 	}
@@ -273,7 +202,7 @@ static int64_t block_too_long(struct http2_session *s, enum ev_dir from, const s
 	stat_inc(h2_too_long);
 	d->state = H2_BLOCK;
 	if (!n) {
-		n = pass_frame(f, in, out);
+		n = http2_pass_frame(f, in, out);
 		d->state = last.flags & FLAG_END_HEADERS ? H2_FRAME : H2_BLOCK;
 	}
 	d->scan = 0;
@@ -317,7 +246,7 @@ static int64_t parse_rest_of_block(struct http2_direction *d, struct slice in, s
 		return -EPROTO;
 	if (f.flags & FLAG_END_HEADERS)
 		d->state = H2_FRAME;
-	return pass_frame(&f, in, out);
+	return http2_pass_frame(&f, in, out);
 }
 
 /* ---- the row's functions ---- */
@@ -328,14 +257,14 @@ static int64_t parse_reset(struct http2_session *s, enum ev_dir from, const stru
 	struct http2_direction *d = &s->dir[from];
 
 	if (f->length != 4)
-		return pass_frame(f, in, out);
+		return http2_pass_frame(f, in, out);
 	if (in.n < HTTP2_FRAME_HEAD + 4)
 		return 0;
 	if (must_wait(s, d, f->stream))
 		return -EAGAIN;
 	if (d->side)
 		http2_reset(s, f->stream, d->side == MSG_REQUEST, http2_u32(in.p + HTTP2_FRAME_HEAD), out);
-	return pass_frame(f, in, out);
+	return http2_pass_frame(f, in, out);
 }
 
 static int64_t parse_frame(struct http2_session *s, enum ev_dir from, struct slice in, struct proto_out *out)
@@ -350,7 +279,7 @@ static int64_t parse_frame(struct http2_session *s, enum ev_dir from, struct sli
 		return -EPROTO;
 	switch (f.type) {
 	case F_DATA:
-		return parse_data(s, from, &f, in, out);
+		return http2_data_begin(s, from, &f, in, out);
 	case F_HEADERS:
 	case F_PUSH_PROMISE:
 		return parse_block(s, from, &f, in, out);
@@ -362,9 +291,9 @@ static int64_t parse_frame(struct http2_session *s, enum ev_dir from, struct sli
 		return parse_goaway(s, from, &f, in, out);
 	case F_CONTINUATION: /* of nothing: what it holds is missing in the table */
 		hpack_lost(&d->hpack);
-		return pass_frame(&f, in, out);
+		return http2_pass_frame(&f, in, out);
 	default:
-		return pass_frame(&f, in, out);
+		return http2_pass_frame(&f, in, out);
 	}
 }
 
@@ -396,7 +325,7 @@ static int64_t session_parse(void *session, enum ev_dir from, struct slice in, s
 		r = parse_frame(s, from, in, &out);
 		break;
 	case H2_DATA:
-		r = walk_data(s, d, http2_stream_find(s, d->data.stream), in, 0, &out);
+		r = http2_data_go_on(s, from, in, &out);
 		break;
 	case H2_BLOCK:
 		r = parse_rest_of_block(d, in, &out);
@@ -467,6 +396,10 @@ const struct proto_ops http2_ops = {
 	.answers = http2_answers,
 	.finish = session_finish,
 	.resync = http2_resync,
+	.lacks = http2_lacks,
+	.framings = http2_framings,
+	.framing = http2_framing,
+	.ahead = http2_ahead,
 	.forget = session_forget,
 	.inherit = session_inherit,
 	.keep = http2_keep,

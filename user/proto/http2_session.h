@@ -77,6 +77,9 @@ struct http2_direction {
 	struct hpack hpack;
 };
 
+/* Takes what is at hand of a frame that says nothing, and passes over the rest. */
+int64_t http2_pass_frame(const struct http2_frame *f, struct slice in, struct proto_out *out);
+
 /* ---- streams: http2_stream.c ---- */
 
 struct http2_stream {
@@ -105,6 +108,7 @@ struct http2_session {
 	struct buf text;  /* values of the head being read */
 	struct buf block; /* a header block that came in several frames */
 	struct http2_head head;
+	bool mixed; /* DATA frames hold several gRPC messages: the kernel must not pass over any */
 };
 
 static inline struct http2_direction *http2_side(struct http2_session *s, enum message_type side)
@@ -131,6 +135,17 @@ void http2_response_head(struct http2_session *s, uint32_t id, bool end, struct 
 void http2_response_end(struct http2_session *s, struct http2_stream *st, struct proto_out *out);
 void http2_reset(struct http2_session *s, uint32_t id, bool by_client, uint32_t code, struct proto_out *out);
 void http2_goaway(struct http2_session *s, uint32_t last, uint32_t code, struct proto_out *out);
+
+/* ---- DATA: http2_data.c ---- */
+
+int64_t http2_data_begin(struct http2_session *s, enum ev_dir from, const struct http2_frame *f, struct slice in,
+			 struct proto_out *out);
+int64_t http2_data_go_on(struct http2_session *s, enum ev_dir from, struct slice in, struct proto_out *out);
+void http2_request_ends(struct http2_stream *st, struct proto_out *out);
+extern const struct framing *const http2_framings[];
+const struct framing *http2_framing(const void *session);
+uint64_t http2_ahead(const void *session, enum ev_dir from);
+bool http2_lacks(void *session, enum ev_dir from, uint64_t n, struct proto_out *out);
 
 /* ---- header blocks: http2_block.c ---- */
 

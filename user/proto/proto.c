@@ -18,6 +18,16 @@ const struct proto_ops *proto_find(struct slice name)
 	return NULL;
 }
 
+size_t proto_framings(const struct framing *to[FRAMINGS_MAX])
+{
+	size_t n = 0;
+
+	for (const struct proto_ops *const *p = protocols; *p; p++)
+		for (const struct framing *const *f = (*p)->framings; f && *f && n < FRAMINGS_MAX; f++)
+			to[n++] = *f;
+	return n;
+}
+
 /* RFC 8446 §5.1, RFC 5246 §6.2: type, version, length. SSLv2 hellos are no longer spoken. */
 enum sniff proto_sniff_tls(struct slice head)
 {

@@ -140,6 +140,20 @@ struct proto_ops {
 	 */
 	int64_t (*resync)(void *session, enum ev_dir from, struct slice in);
 
+	/*
+	 * n bytes at the front were not captured, nor any behind them that are at hand. True if the session can do without, where
+	 * they are payload: *out as parse() fills it, `skip` at least n. NULL: it never can (what parse() skips is another matter).
+	 */
+	bool (*lacks)(void *session, enum ev_dir from, uint64_t n, struct proto_out *out);
+
+	/*
+	 * How the stream is cut into frames, for the kernel to pass over payload: NULL-terminated; NULL: it is not. framing(): which of
+	 * them a connection wants now. ahead(): bytes from the front, behind what is skipped, to the next frame's header; UINT64_MAX: not known.
+	 */
+	const struct framing *const *framings;
+	const struct framing *(*framing)(const void *session);
+	uint64_t (*ahead)(const void *session, enum ev_dir from);
+
 	/* Nobody waits for the end of this request any more. NULL: the session does not care. */
 	void (*forget)(void *session, uint64_t key);
 
@@ -165,6 +179,9 @@ struct proto_ops {
 extern const struct proto_ops *const protocols[];
 
 const struct proto_ops *proto_find(struct slice name);
+
+/* The framings of all protocols, in a fixed order: how many. */
+size_t proto_framings(const struct framing *to[FRAMINGS_MAX]);
 
 /* A TLS record or ClientHello at the front: readable only inside the TLS library. */
 enum sniff proto_sniff_tls(struct slice head);
