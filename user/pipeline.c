@@ -345,6 +345,7 @@ static struct tail *make_tail(struct pipeline *p, uint64_t seed)
 	const struct config *c = p->config;
 
 	return tail_new(&(struct tail_config){ .sampler = p->sampler,
+					       .pool = &p->pool,
 					       .timeout = c->trace.link_timeout,
 					       .max_spans = (uint32_t)(c->limits.memory_limit / SPAN_MEMORY),
 					       .max_traces = MAX_TRACES,

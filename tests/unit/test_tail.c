@@ -50,7 +50,8 @@ static void on_decided(void *arg, struct span *s, const struct sample_verdict *v
 
 static void start(const struct sample_config *c, uint32_t max_spans, uint32_t max_traces)
 {
-	struct tail_config config = { .timeout = 30 * NS_PER_S, .max_spans = max_spans, .max_traces = max_traces, .seed = 7 };
+	struct tail_config config = { .timeout = 30 * NS_PER_S, .max_spans = max_spans, .max_traces = max_traces, .seed = 7,
+				      .pool = &pool };
 	char error[256];
 
 	memset(stats, 0, sizeof(stats));
@@ -229,6 +230,19 @@ static void test_tail__rules_see_the_whole_local_trace(void)
 	finish();
 }
 
+static void test_tail__bounded_in_memory(void)
+{
+	start(&(struct sample_config){ .keep_errors = true }, 1000, 1000);
+	pool.limit = 100 * ARENA_BLOCK;
+	for (unsigned i = 0; i < 200; i++) {
+		tail_expect(tail, id_of((uint8_t)i), true);
+		tail_add(tail, make((uint8_t)i, false, false, i), i);
+	}
+	CHECK(n_got >= 110 && got[0].n == 0 && pool.used <= pool.limit / 8 * 7);
+	CHECK_INT(stats[STAT_tail_limit], n_got);
+	finish();
+}
+
 /* Anything in any order: each span comes out once, nothing is held at the end, the bounds hold. */
 static void test_tail__random_calls(void)
 {
@@ -280,6 +294,7 @@ int main(void)
 	RUN(test_tail__bounded_in_traces);
 	RUN(test_tail__another_request_of_a_decided_trace);
 	RUN(test_tail__rules_see_the_whole_local_trace);
+	RUN(test_tail__bounded_in_memory);
 	RUN(test_tail__random_calls);
 	return tap_done();
 }

@@ -279,6 +279,14 @@ static bool is_root_of_ours(const struct span *s)
 	return !memcmp(s->parent_id, none, sizeof(none));
 }
 
+/* New requests need what is left of the pool: better a trace decided early than a request dropped. */
+static bool is_crowded(const struct tail *t)
+{
+	const struct arena_pool *pool = t->config.pool;
+
+	return t->held > t->config.max_spans || pool->used > pool->limit / 8 * 7;
+}
+
 void tail_add(struct tail *t, struct span *s, uint64_t now)
 {
 	struct trace *tr = find(t, s->trace_id);
@@ -292,7 +300,7 @@ void tail_add(struct tail *t, struct span *s, uint64_t now)
 	}
 	hold(t, tr, s);
 	progress(t, tr);
-	if (t->held > t->config.max_spans)
+	if (is_crowded(t))
 		decide_oldest(t);
 }
 

@@ -3,7 +3,7 @@
  * Local tail sampling: the spans of a trace wait here until its local roots (requests with nothing of this host above them)
  * have ended and all that ended below them is here, and are decided together (sample.h). What is still going on below when
  * the last root has ended is waited for TAIL_LINGER ns. Bounds: `timeout` after the first span came, max_spans held,
- * max_traces known; at a bound the oldest is decided with what it has shown, counted in traces_decided_early. Spans that
+ * max_traces known, the pool of the spans almost used up; at a bound the oldest is decided with what it has shown, counted in traces_decided_early. Spans that
  * come after the decision follow it, but an outcome still adds; a new local root in a decided trace starts anew.
  *
  * Time is that of the spans and of tail_tick(). tail_expect() and tail_settle() are cause_sink's, in pairs; where one of a
@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "trace/sample.h"
 
 #define TAIL_LINGER 1000000000ULL
@@ -24,6 +25,7 @@ struct tail;
 
 struct tail_config {
 	struct sampler *sampler; /* borrowed; may be configured anew at any time */
+	const struct arena_pool *pool; /* of the spans */
 	uint64_t timeout;	 /* ns */
 	uint32_t max_spans, max_traces;
 	uint64_t seed;		 /* of the hash: trace ids come from outside */
