@@ -5,7 +5,6 @@
  */
 #include "pipeline.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,30 +16,21 @@
 #include "base/stats.h"
 #include "conn/conn.h"
 #include "export/export.h"
-#include "glob.h"
 #include "export_setup.h"
+#include "glob.h"
 #include "host/process.h"
 #include "probe/probe.h"
 #include "probe/record.h"
+#include "texts.h"
 #include "trace/cause.h"
 #include "trace/sample.h"
 #include "trace/span.h"
 #include "trace/tail.h"
 
-#define CAPTURE_MAX 64
 #define MAX_PROCESSES 4096
 #define MAX_WAITING 16384
 #define MAX_TRACES 16384	 /* of the tail stage: open, or decided lately */
 #define SPAN_MEMORY (16 * 1024) /* a span that waits for its trace has so much of --memory-limit */
-
-/* Text lists of the configuration as slices, for as long as the pipeline lives. */
-struct texts {
-	struct slice capture[CAPTURE_MAX]; /* lower-case copies, owned */
-	size_t n_capture;
-	struct slice plain[CAPTURE_MAX]; /* of these, what is shown whatever its name says */
-	size_t n_plain;
-	struct slice *keep_query, *resource; /* arrays owned, text borrowed */
-};
 
 struct pipeline {
 	const struct config *config;
@@ -194,83 +184,6 @@ static void on_facts(void *arg, const struct ev_head *record)
 }
 
 /* configuration → stages */
-
-/* Index of the name, which is added if need be; -E2BIG (said), -ENOMEM. */
-static int capture_index(struct texts *t, struct slice name)
-{
-	char *copy;
-
-	for (size_t i = 0; i < t->n_capture; i++)
-		if (slice_eq_nocase(t->capture[i], name))
-			return (int)i;
-	if (t->n_capture == CAPTURE_MAX)
-		return log_ret(-E2BIG, "--capture-header: expected at most %d names", CAPTURE_MAX);
-	copy = strndup(name.p, name.n);
-	if (!copy)
-		return -ENOMEM;
-	for (char *c = copy; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
-	t->capture[t->n_capture] = slice_str(copy);
-	return (int)t->n_capture++;
-}
-
-/* NAME or NAME:plain */
-static int capture_add(struct texts *t, const char *text)
-{
-	struct slice name = slice_str(text);
-	bool plain = config_header_plain(&name);
-	int i = capture_index(t, name);
-
-	if (i >= 0 && plain && t->n_plain < CAPTURE_MAX)
-		t->plain[t->n_plain++] = t->capture[i];
-	return MIN(i, 0);
-}
-
-static int capture_add_all(struct texts *t, const struct strlist *l)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < l->n && !r; i++)
-		r = capture_add(t, l->v[i]);
-	return r;
-}
-
-static int as_slices(const struct strlist *l, struct slice **out)
-{
-	struct slice *v = calloc(l->n + 1, sizeof(*v));
-
-	if (!v)
-		return -ENOMEM;
-	for (size_t i = 0; i < l->n; i++)
-		v[i] = slice_str(l->v[i]);
-	*out = v;
-	return 0;
-}
-
-static int texts_init(struct texts *t, const struct config *c)
-{
-	int r = capture_add(t, "x-request-id");
-
-	if (!r)
-		r = capture_add(t, "x-correlation-id");
-	if (!r)
-		r = capture_add_all(t, &c->trace.correlation_header);
-	if (!r)
-		r = capture_add_all(t, &c->protocols.capture_header);
-	if (!r)
-		r = as_slices(&c->protocols.keep_query, &t->keep_query);
-	if (!r)
-		r = as_slices(&c->identity.resource, &t->resource);
-	return r;
-}
-
-static void texts_fini(struct texts *t)
-{
-	for (size_t i = 0; i < t->n_capture; i++)
-		free((char *)t->capture[i].p);
-	free(t->keep_query);
-	free(t->resource);
-}
 
 static uint32_t links_of(const char *list)
 {
