@@ -51,6 +51,8 @@ static void test_redact__urls(void)
 		{ "http://u:s@x@h?a=s", "http://REDACTED:REDACTED@h?a=REDACTED" },
 		{ "//u:s@h/", "//REDACTED:REDACTED@h/" },
 		{ "http://h/fetch/https://u:s@i/p", "http://h/fetch/https://REDACTED:REDACTED@i/p" },
+		{ "http://u:s@h/https://v:s@i/;jsessionid=s;jsessionid=s",
+		  "http://REDACTED:REDACTED@h/https://REDACTED:REDACTED@i/;jsessionid=REDACTED;jsessionid=REDACTED" },
 		{ "/mail/a@b.c", "/mail/a@b.c" },
 		{ "http://h/a@b", "http://h/a@b" },
 		{ "/p;jsessionid=s", "/p;jsessionid=REDACTED" },

@@ -7,91 +7,71 @@
 
 /* ---- URLs ---- */
 
-/* A URL or a part of one, cut where its meaning changes. Together the parts are the whole. */
-struct parts {
-	struct slice front, userinfo, path, query, fragment; /* the last two with their ? and # */
-};
-
 static size_t until(struct slice s, const char *stops)
 {
 	size_t n = 0;
 
-	while (n < s.n && !strchr(stops, s.p[n]))
+	while (n < s.n && !memchr(stops, s.p[n], strlen(stops)))
 		n++;
 	return n;
 }
 
-/* Where the authority begins: behind "//" at the front or after a scheme; 0: there is none. */
-static size_t authority_at(struct slice s)
-{
-	size_t n = until(s, "/?#");
+/* Text that is first measured (to NULL), then written. */
+struct out {
+	char *to;
+	size_t n;
+};
 
-	if (n + 1 < s.n && s.p[n] == '/' && s.p[n + 1] == '/' && (!n || s.p[n - 1] == ':'))
-		return n + 2;
-	return 0;
+static void put(struct out *o, struct slice s)
+{
+	if (o->to && s.n)
+		memcpy(o->to + o->n, s.p, s.n);
+	o->n += s.n;
 }
 
-/* The first one behind a "//", also of a URL inside the path; p NULL: none. */
-static struct slice find_userinfo(struct slice s)
+/* User info at the front of what follows a "//": its bytes, 0 when there is none. The last @ ends it. */
+static size_t userinfo_length(struct slice s)
 {
-	size_t end = until(s, "?#");
+	size_t n = until(s, "/");
+	const char *at = n ? memrchr(s.p, '@', n) : NULL;
 
-	for (size_t i = 0; i + 1 < end; i++) {
-		size_t n = s.p[i] == '/' && s.p[i + 1] == '/' ? until(slice_of(s.p + i + 2, end - i - 2), "/") : 0;
-		const char *at = n ? memrchr(s.p + i + 2, '@', n) : NULL;
-
-		if (at)
-			return slice_of(s.p + i + 2, (size_t)(at - s.p) - i - 2);
-	}
-	return SLICE_NONE;
+	return at ? (size_t)(at - s.p) : 0;
 }
 
-static void cut(struct slice s, struct parts *p)
-{
-	struct slice userinfo = find_userinfo(s);
-
-	*p = (struct parts){ .front = slice_to(s, userinfo.p ? (size_t)(userinfo.p - s.p) : 0), .userinfo = userinfo };
-	s = slice_from(s, p->front.n + userinfo.n);
-	p->path = slice_to(s, until(s, "?#"));
-	s = slice_from(s, p->path.n);
-	p->query = slice_to(s, until(s, "#"));
-	p->fragment = slice_from(s, p->query.n);
-}
-
-/* The value of ";jsessionid=", where there is one. */
-static struct slice session_in(struct slice path)
+/* ";jsessionid=" at the front: its bytes, else 0. */
+static size_t session_length(struct slice s)
 {
 	static const char name[] = ";jsessionid=";
 
-	for (size_t i = 0; i + sizeof(name) - 1 < path.n; i++)
-		if (path.p[i] == ';' && !strncasecmp(path.p + i, name, sizeof(name) - 1)) {
-			struct slice value = slice_from(path, i + sizeof(name) - 1);
-
-			return slice_to(value, until(value, ";/"));
-		}
-	return SLICE_NONE;
+	return s.n >= sizeof(name) - 1 && !strncasecmp(s.p, name, sizeof(name) - 1) ? sizeof(name) - 1 : 0;
 }
 
-static struct slice clean_userinfo(struct slice userinfo)
+/* All before the query: user info, also of URLs that are part of a path, and session ids. */
+static void put_path(struct out *o, struct slice s)
 {
-	if (!userinfo.n)
-		return userinfo;
-	return slice_find(userinfo, ':') >= 0 ? SLICE("REDACTED:REDACTED") : REDACTED;
+	while (s.n) {
+		size_t skip = slice_starts(s, SLICE("//")) ? 2 : session_length(s), hide = 0;
+		struct slice rest = slice_from(s, skip);
+
+		if (skip == 2)
+			hide = userinfo_length(rest);
+		else if (skip)
+			hide = until(rest, ";/");
+		skip = skip ? skip : 1;
+		put(o, slice_to(s, skip));
+		if (hide)
+			put(o, skip == 2 && memchr(rest.p, ':', hide) ? SLICE("REDACTED:REDACTED") : REDACTED);
+		s = slice_from(s, skip + hide);
+	}
 }
 
-static struct slice clean_query(struct description *d, struct slice query)
+static void put_url(struct out *o, struct slice path, struct slice query, struct slice fragment)
 {
-	struct slice parts[2] = { SLICE("?"), SLICE_NONE };
-
-	if (query.n < 2)
-		return query;
-	parts[1] = describe_redact_query(d, slice_from(query, 1));
-	return parts[1].p == query.p + 1 ? query : describe_join(d, parts, 2);
-}
-
-static struct slice clean_fragment(struct slice fragment)
-{
-	return slice_find(fragment, '=') >= 0 ? SLICE("#REDACTED") : fragment;
+	o->n = 0;
+	put_path(o, path);
+	put(o, query.p ? SLICE("?") : SLICE_NONE);
+	put(o, query);
+	put(o, slice_find(fragment, '=') >= 0 ? SLICE("#REDACTED") : fragment);
 }
 
 static bool looks_clean(struct slice s)
@@ -101,26 +81,20 @@ static bool looks_clean(struct slice s)
 
 static struct slice clean_url(struct description *d, struct slice url)
 {
-	struct slice piece[6], session, whole;
-	struct parts p;
+	struct slice path = slice_to(url, until(url, "?#")), fragment, query = SLICE_NONE;
+	struct out o = { 0 };
 
 	if (looks_clean(url))
 		return url;
-	cut(url, &p);
-	session = session_in(p.path);
-	piece[0] = p.front;
-	piece[1] = clean_userinfo(p.userinfo);
-	piece[2] = session.n ? slice_of(p.path.p, (size_t)(session.p - p.path.p)) : p.path;
-	piece[3] = session.n ? REDACTED : SLICE_NONE;
-	piece[4] = session.n ? slice_of(session.p + session.n, (size_t)(p.path.p + p.path.n - session.p) - session.n) : SLICE_NONE;
-	whole = clean_query(d, p.query);
-	if (whole.p == p.query.p && !session.n && !p.userinfo.n && !p.fragment.n)
-		return url;
-	piece[5] = whole;
-	whole = describe_join(d, piece, ARRAY_SIZE(piece));
-	if (whole.n && p.fragment.n)
-		whole = describe_join(d, (struct slice[]){ whole, clean_fragment(p.fragment) }, 2);
-	return whole.n ? whole : REDACTED;
+	fragment = slice_from(url, path.n + until(slice_from(url, path.n), "#"));
+	if (path.n < url.n && url.p[path.n] == '?')
+		query = describe_redact_query(d, slice_of(url.p + path.n + 1, url.n - fragment.n - path.n - 1));
+	put_url(&o, path, query, fragment);
+	o.to = arena_alloc(d->arena, o.n + 1);
+	if (!o.to)
+		return REDACTED;
+	put_url(&o, path, query, fragment);
+	return slice_of(o.to, o.n);
 }
 
 /* ---- captured headers and metadata ---- */
@@ -180,7 +154,7 @@ static struct slice header_name(struct slice key)
 
 static bool looks_like_url(struct slice s)
 {
-	return s.n && (s.p[0] == '/' || s.p[0] == '?' || authority_at(s));
+	return s.n && (s.p[0] == '/' || s.p[0] == '?' || memmem(s.p, s.n, "://", 3));
 }
 
 static void redact_strings(struct description *d, struct attr *a)
