@@ -325,6 +325,28 @@ static void test_judge__later_spans_follow(void)
 	CHECK(sample_judge(sampler, &e, &kept, 1).threshold == 0);
 }
 
+/* Kept with the first part or on its own: the probability is that of either. */
+static void test_judge__the_probability_of_a_later_part(void)
+{
+	struct span s = span_of(HALF, 200, 1);
+	struct sample_verdict before = { .keep = true, .has_th = true, .threshold = HALF, .reason = KEPT_RATIO }, v;
+	struct evidence e = { 0 };
+
+	REQUIRE(!start(&(struct sample_config){ .ratio = 0.5, RULES("service=shop,ratio=0.75") }));
+	evidence_span(&e, sampler, &s);
+	v = sample_judge(sampler, &e, &before, 1);
+	CHECK(v.keep && v.has_th && v.threshold == HALF / 2);
+	REQUIRE(!start(&(struct sample_config){ .ratio = 0.5, RULES("service=shop,ratio=0.25") }));
+	v = sample_judge(sampler, &e, &before, 1);
+	CHECK(v.keep && v.has_th && v.threshold == HALF);
+	REQUIRE(!start(&(struct sample_config){ .ratio = 0.5, RULES("service=shop,rate=5/s") }));
+	v = sample_judge(sampler, &e, &before, 1);
+	CHECK(v.keep && !v.has_th);
+	before.threshold = 0;
+	v = sample_judge(sampler, &e, &before, 1);
+	CHECK(v.keep && v.has_th && !v.threshold);
+}
+
 /* ---- configuration ---- */
 
 static void test_sampler__errors_name_the_rule(void)
@@ -423,6 +445,7 @@ int main(void)
 	RUN(test_keep__adds_to_everything);
 	RUN(test_rate__caps_and_hides_the_probability);
 	RUN(test_judge__later_spans_follow);
+	RUN(test_judge__the_probability_of_a_later_part);
 	RUN(test_sampler__errors_name_the_rule);
 	RUN(test_sampler__shadowed_rules);
 	RUN(test_sampler__temporary_rules);

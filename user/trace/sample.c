@@ -133,10 +133,8 @@ static struct sample_verdict by_parent(const struct evidence *e, struct rule *ru
 }
 
 /* Parent, rules, ratio. */
-static struct sample_verdict by_order(struct sampler *s, const struct evidence *e, uint64_t now)
+static struct sample_verdict by_order(const struct sampler *s, const struct evidence *e, struct rule *rule, uint64_t now)
 {
-	struct rule *rule = e->rule ? &s->rules[e->rule - 1] : NULL;
-
 	if (e->parent != SAMPLED_UNKNOWN && !s->ignore_parent)
 		return by_parent(e, rule, now);
 	if (rule)
@@ -144,17 +142,43 @@ static struct sample_verdict by_order(struct sampler *s, const struct evidence *
 	return e->r < s->threshold ? not_kept(false) : kept_at(KEPT_RATIO, s->threshold);
 }
 
+/*
+ * What comes later is kept with what was kept before it, and would also have been kept on its own: either is enough, and
+ * both go by the same R. A rate would have had its say only then: what that makes of the probability is not known.
+ */
+static struct sample_verdict follow(const struct sampler *s, const struct evidence *e, const struct rule *rule,
+				    const struct sample_verdict *before)
+{
+	struct sample_verdict v = *before, alone;
+	struct rule unrated = { 0 };
+
+	if (!v.has_th || v.by_context)
+		return v;
+	if (rule)
+		unrated = *rule;
+	unrated.rate.limited = false;
+	alone = by_order(s, e, rule ? &unrated : NULL, 0);
+	if (!alone.keep)
+		return v;
+	v.has_th = !v.threshold || (alone.has_th && !(rule && rule->rate.limited));
+	v.threshold = MIN(v.threshold, alone.threshold);
+	return v;
+}
+
 struct sample_verdict sample_judge(struct sampler *s, const struct evidence *e, const struct sample_verdict *before, uint64_t now)
 {
+	struct rule *rule = e->rule ? &s->rules[e->rule - 1] : NULL;
 	struct sample_verdict v;
 
 	if (e->error && s->keep_errors)
 		return kept_at(KEPT_ERROR, 0);
 	if (e->slow)
 		return kept_at(KEPT_SLOW, 0);
-	if (before && (before->keep || before->over_rate))
+	if (before && before->over_rate)
 		return *before;
-	v = by_order(s, e, now);
+	if (before && before->keep)
+		return follow(s, e, rule, before);
+	v = by_order(s, e, rule, now);
 	if (!v.keep || !s->rate.limited)
 		return v;
 	v.has_th = v.by_context = false;
