@@ -237,10 +237,17 @@ static struct cause *make_cause(struct pipeline *p)
 			 &(struct cause_sink){ .placed = on_placed, .expect = on_expect, .settle = on_settle, .arg = p });
 }
 
+static void warn_shadowed(const struct sampler *s)
+{
+	const char *rule, *by;
+
+	if (sampler_shadowed(s, &rule, &by))
+		log_warn("--sample-rule \"%s\" never matches: \"%s\" comes first and takes all that it would", rule, by);
+}
+
 static int make_sampler(struct pipeline *p)
 {
 	struct sample_config c;
-	const char *rule, *by;
 	char error[512];
 	int r;
 
@@ -248,8 +255,7 @@ static int make_sampler(struct pipeline *p)
 	r = sampler_new(&p->sampler, &c, error, sizeof(error));
 	if (r)
 		return log_ret(r, "%s", error);
-	if (sampler_shadowed(p->sampler, &rule, &by))
-		log_warn("--sample-rule \"%s\" never matches: \"%s\" comes first and takes all that it would", rule, by);
+	warn_shadowed(p->sampler);
 	return 0;
 }
 
@@ -365,7 +371,10 @@ int pipeline_sampling(struct pipeline *p, const struct config *config)
 
 	config_sample(config, &c);
 	r = sampler_configure(p->sampler, &c, error, sizeof(error));
-	return r ? log_ret(r, "%s: nothing was changed", error) : 0;
+	if (r)
+		return log_ret(r, "%s: nothing was changed", error);
+	warn_shadowed(p->sampler);
+	return 0;
 }
 
 struct sampler *pipeline_sampler(struct pipeline *p)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 
+import grpc_kit
 import parts
 import wire
 from spandrel import BIN, CLIENT, ERROR, Tracer, read_spans, run
@@ -282,3 +283,42 @@ def case_sample_usage():
                        (["--control", "/" + "x" * 120], "--control"), (["--keep-errors=maybe"], "--keep-errors")):
         status, _, err = run("--all", *args, "--duration", "100ms")
         assert status == 2 and len(err.splitlines()) == 1 and said in err, (args, status, err)
+
+
+def case_sample_rules_grpc():
+    """Rules by RPC method and status, several streams on one connection; requests the rules leave out are counted."""
+    server = grpc_kit.serve("python")
+    plans = [grpc_kit.Plan(f"r-{i:03}", grpc_kit.KINDS[i % 4], (0, 5, 14, 8)[i // 4 % 4]) for i in range(64)]
+    rules = ["route=/*/Down,ratio=0", "status=NOT_FOUND", "status=14,route=*/Unary", "status=8,ratio=0"]
+    with Tracer("--sample-ratio", "0", "--keep-slower-than", "1h", *[a for r in rules for a in ("--sample-rule", r)],
+                *grpc_kit.CAPTURE, select=["--pid", server.pid]) as t:
+        grpc_kit.call("python", server, 8, plans)
+        t.stop()
+    want = {p.id for p in plans if p.method != "Down" and (p.code == 5 or p.code == 14 and p.method == "Unary")}
+    got = {s["rpc.request.metadata.x-truth-id"][0] for s in t.spans}
+    assert got == want and len(t.spans) == len(want), (got ^ want, t.spans[:3])
+    assert t.counters["spans_sampled_out"] == 64 - len(want) and all(s.state == "ot=th:0" for s in t.spans)
+
+
+def case_sample_held_for_a_bounded_time():
+    """A root that does not end: what is below it is decided at --link-timeout; what comes later follows, an error still adds."""
+    front = chain()
+    with Tracer("--keep-errors", "--sample-ignore-parent", "--sample-ratio", "0", "--link-timeout", "500ms",
+                select=["--pid", front.pid, "--pid", front.back.pid]) as t:
+        hold = wire.connect(front.addr)
+        trace = os.urandom(16).hex()
+        head = f"traceparent: 00-{trace}-00f067aa0ba902b7-01"
+        hold.send(f"GET /sdk/200/1/4000 HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode())  # open for four seconds
+        with wire.connect(front.back.addr) as c:
+            c.get("/200/early", head)
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            time.sleep(0.1)
+        with wire.connect(front.back.addr) as c:
+            c.get("/500/late", head)
+        hold.message()
+        hold.close()
+        t.stop()
+    assert t.counters['traces_decided_early{reason="timeout"}'] >= 1, t.counters
+    kept = paths(t)
+    assert "/200/early" not in kept and kept.get("/500/late") == 1, kept
