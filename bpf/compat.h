@@ -27,9 +27,9 @@ inline_always struct task_struct *current_task(void)
 }
 
 /*
- * A loop that the verifier goes through once for each turn of a row and once for each row, not for each turn of all: a function
- * that is not static is checked alone. NAME_step(arg) is called up to 32, 1024 or 125,000 times until it returns something. bpf_loop() does
- * the same since 5.17.
+ * A loop that the verifier goes through once for each turn of a row and once for each row, not for each turn of all: a function that
+ * is not static is checked alone. LOOP(name, n, m) makes name_loop(arg), which calls name_step(arg) up to n × m times, until that
+ * returns something. bpf_loop() does the same since 5.17.
  */
 #define ROW(name, inner, n)                                                                        \
 	checked_alone int name(__u32 arg)                                                          \
@@ -40,9 +40,7 @@ inline_always struct task_struct *current_task(void)
 		return 0;                                                                          \
 	}
 
-#define LOOP_1K(name) ROW(name##_row, name##_step, 33) ROW(name##_loop, name##_row, 32)
-#define LOOP_125K(name)                                                                            \
-	ROW(name##_row, name##_step, 50) ROW(name##_rows, name##_row, 50) ROW(name##_loop, name##_rows, 50)
+#define LOOP(name, n, m) ROW(name##_row, name##_step, n) ROW(name##_loop, name##_row, m)
 
 /* Does epoll watch this file? 5.11 made a pointer of what was the head of a list (319c15174757). */
 inline_always bool file_polled(struct file *file)

@@ -134,7 +134,7 @@ checked_alone int frame_step(__u32 cpu)
 	d->framing = 0;
 	return 1;
 }
-LOOP_1K(frame)
+LOOP(frame, 33, 32)
 
 /* ---- where a direction was not followed yet ---- */
 

@@ -21,7 +21,7 @@ checked_alone int rewind_step(__u32 cpu)
 	it->at = it->where == AT_BVEC ? (__u32)e.iov_len : e.iov_len;
 	return 0;
 }
-LOOP_1K(rewind)
+LOOP(rewind, 33, 32)
 
 checked_alone int iter_rewind(__u32 cpu)
 {

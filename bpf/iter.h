@@ -49,19 +49,17 @@ inline_always enum where iter_where(struct msghdr *msg)
 	return type == bpf_core_enum_value(enum iter_type, ITER_KVEC) ? AT_KVEC : AT_NOWHERE;
 }
 
-/* 6.4 renamed it to keep direct users out (de4f5fed3f23). */
-inline_always __u64 iter_vec(struct msghdr *msg)
+/*
+ * The address of the vector or of the buffer, which share a place; read by helper, as the verifier lets nobody compute with a pointer whose
+ * type it knows. 6.4 renamed it to keep direct users out (de4f5fed3f23).
+ */
+inline_always __u64 iter_pointer(struct msghdr *msg)
 {
 	struct iov_iter___63 *old = (void *)&msg->msg_iter;
 
 	if (bpf_core_field_exists(msg->msg_iter.__iov))
-		return (__u64)MSG(msg, __iov);
+		return (__u64)BPF_CORE_READ(msg, msg_iter.__iov);
 	return (__u64)BPF_CORE_READ(old, iov);
-}
-
-inline_always __u64 iter_ubuf(struct msghdr *msg)
-{
-	return bpf_core_field_exists(msg->msg_iter.ubuf) ? (__u64)MSG(msg, ubuf) : 0;
 }
 
 /* One element back is enough for nearly every operation, and then it is one buffer. */
@@ -97,9 +95,9 @@ inline_always void iter_locate(struct op *op, struct scratch *s, struct msghdr *
 		op_hole(op, HOLE_FOREIGN);
 	} else if (where == AT_BUFFER) {
 		op->where = where;
-		op->addr = iter_ubuf(msg) + at - advanced;
+		op->addr = iter_pointer(msg) + at - advanced;
 	} else {
-		s->iter = (struct iter){ .vec = iter_vec(msg), .at = at, .back = advanced, .n = 1, .where = where };
+		s->iter = (struct iter){ .vec = iter_pointer(msg), .at = at, .back = advanced, .n = 1, .where = where };
 		iter_vector(op, s, where, bpf_get_smp_processor_id());
 	}
 }

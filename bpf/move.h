@@ -268,7 +268,7 @@ inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s
 		c = conn_make(sk);
 	if (!c)
 		return;
-	if (c->id && c->prot != sock_prot(sk) && !(c->flags & CF_FINAL))
+	if (c->family && c->prot != sock_prot(sk) && !(c->flags & CF_FINAL))
 		conn_again(c);
 	if (!c->id)
 		conn_init(c, sk, op);

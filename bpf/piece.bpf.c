@@ -93,7 +93,7 @@ checked_alone int buffer_step(__u32 cpu)
 	piece_done(p, n);
 	return 0;
 }
-LOOP_1K(buffer)
+LOOP(buffer, 16, 16) /* 4 MiB */
 
 /* ---- a vector: elements are put together in scratch memory ---- */
 
@@ -142,7 +142,7 @@ fault:
 	p->fault = 1;
 	return 1;
 }
-LOOP_1K(element)
+LOOP(element, 33, 32) /* UIO_MAXIOV and some */
 
 checked_alone int vector_step(__u32 cpu)
 {
@@ -175,7 +175,7 @@ checked_alone int vector_step(__u32 cpu)
 	return 0;
 }
 
-LOOP_1K(vector)
+LOOP(vector, 16, 16)
 
 /* Hands over what the work area of this processor describes. */
 checked_alone int piece_emit(__u32 vector)

@@ -2,8 +2,6 @@
 #include "compat.h"
 #include "select.h"
 
-#define ANCESTORS 64 /* processes above */
-
 /* ---- the executable's path, as /proc/PID/exe shows it ---- */
 
 inline_always struct mount *mount_of(struct vfsmount *v)
@@ -48,7 +46,7 @@ checked_alone int climb_step(__u32 area)
 	w->dentry = parent;
 	return 0;
 }
-LOOP_1K(climb)
+LOOP(climb, 16, 16)
 
 checked_alone int exe_path(__u32 area)
 {
@@ -88,7 +86,9 @@ checked_alone int match_step(__u32 area)
 	w->result = glob_step(&w->glob, g->pat[p], g->len, w->path[s], w->len);
 	return w->result != GLOB_MORE;
 }
-LOOP_125K(match)
+ROW(match_row, match_step, 50)
+ROW(match_rows, match_row, 50)
+ROW(match_loop, match_rows, 50)
 _Static_assert((SEL_GLOB_MAX + 1) * (WALK_PATH + 1) < 125000, "steps of a pattern");
 
 /* Does path[begin … end) of the work area match pattern i of this kind? */
@@ -116,7 +116,7 @@ checked_alone int basename_step(__u32 area)
 	w->pos--;
 	return 0;
 }
-LOOP_1K(basename)
+LOOP(basename, 32, 32)
 
 /* The bits that pattern i gives. */
 checked_alone int exe_bits(__u32 area, __u32 i, __u32 begin)
@@ -199,7 +199,7 @@ checked_alone int cgroup_step(__u32 area)
 	w->bits |= cgroup_bits(cgroup_ancestor(cgroup, w->pos++));
 	return 0;
 }
-LOOP_1K(cgroup)
+LOOP(cgroup, 8, 8)
 
 checked_alone int match_cgroup(__u32 area)
 {
@@ -245,7 +245,7 @@ checked_alone int parent_step(__u32 area)
 	w->task = BPF_CORE_READ(task, real_parent);
 	return 0;
 }
-ROW(parent_loop, parent_step, ANCESTORS)
+LOOP(parent, 8, 8)
 
 inline_always __u32 match_pid(struct walk *w, __u32 area)
 {

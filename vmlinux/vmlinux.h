@@ -228,7 +228,6 @@ struct iov_iter {
 	u64 count;
 	u64 nr_segs;
 	const struct iovec *__iov;
-	void *ubuf;
 };
 struct iov_iter___63 { const struct iovec *iov; };
 struct iov_iter___513 { unsigned int type; };
