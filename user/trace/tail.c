@@ -236,7 +236,7 @@ static void progress(struct tail *t, struct trace *tr)
 
 void tail_settle(struct tail *t, const uint8_t trace_id[16], bool root)
 {
-	struct trace *tr = find(t, trace_id);
+	struct trace *tr = t->by_id.n ? find(t, trace_id) : NULL;
 	uint32_t *n;
 
 	if (!tr)
