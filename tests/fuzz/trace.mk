@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# Fuzz targets of trace/, host/ and HPACK: what fuzz.mk does for protocols. Seeds in tests/fuzz/seeds/NAME.
-FUZZ_TRACE := context cause host rule hpack
-FUZZ_TRACE_SRC := $(wildcard user/base/*.c user/trace/*.c user/proto/*.c user/host/*.c) user/conn/exchange.c
+# Fuzz targets of trace/, host/, HPACK and the spool: what fuzz.mk does for protocols. Seeds in tests/fuzz/seeds/NAME.
+FUZZ_TRACE := context cause host rule hpack spool
+FUZZ_TRACE_SRC := $(wildcard user/base/*.c user/trace/*.c user/proto/*.c user/host/*.c user/export/spool*.c) \
+	user/export/otlp_decode.c user/conn/exchange.c
 
 $(BUILD)/fuzz/trace/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz_main.c $(BUILD)/libspandrel.a
 	$(call msg,FUZZ,$@)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -o $@ $(filter %.c,$^) $(BUILD)/libspandrel.a $(LDLIBS)
@@ -12,8 +13,8 @@ CHECK_TESTS += $(foreach t,$(FUZZ_TRACE),'$(BUILD)/fuzz/trace/$(t) $(call FUZZ_T
 
 build/fuzz/san/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz_main.c $(FUZZ_TRACE_SRC) $(wildcard user/base/*.h user/trace/*.h)
 	$(call msg,FUZZ,$@)mkdir -p $(@D) && $(if $(FUZZ_ENGINE), \
-		$(CLANG) $(FUZZ_FLAGS) -DVERSION='"$(VERSION)"' -fsanitize=fuzzer$(comma)address$(comma)undefined -o $@ $< $(FUZZ_TRACE_SRC) -lm, \
-		$(CC) $(FUZZ_FLAGS) -DVERSION='"$(VERSION)"' -fsanitize=address$(comma)undefined -o $@ $< tests/fuzz/fuzz_main.c $(FUZZ_TRACE_SRC) -lm)
+		$(CLANG) $(FUZZ_FLAGS) -DVERSION='"$(VERSION)"' -fsanitize=fuzzer$(comma)address$(comma)undefined -o $@ $< $(FUZZ_TRACE_SRC) -lz -lm, \
+		$(CC) $(FUZZ_FLAGS) -DVERSION='"$(VERSION)"' -fsanitize=address$(comma)undefined -o $@ $< tests/fuzz/fuzz_main.c $(FUZZ_TRACE_SRC) -lz -lm)
 
 fuzz-trace: $(FUZZ_TRACE:%=build/fuzz/san/%)
 	$(Q)set -e; mkdir -p build/fuzz/found; for t in $(FUZZ_TRACE); do \

@@ -188,6 +188,15 @@ def case_outage_next_run():
         t.stop()
     assert t.counters["spans_recovered"] == n == t.counters["spans_exported"], t.counters
     assert len(back.ids()) == n and "spans of an earlier run" in t.err, t.err
+    back.down()
+    with tracer(ng, back, spool, name="t3") as t:
+        load(ng.addr, 1)
+        t.stop()
+    size = spool_bytes(spool)
+    other = Back()
+    with tracer(ng, other, spool, name="t4") as t:
+        t.stop()
+    assert f"{size} bytes for end points that are not configured" in t.err and spool_bytes(spool) == size, t.err
 
 
 def case_outage_storm():

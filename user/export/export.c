@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/scope.h"
 #include "base/stats.h"
 #include "export/outlet.h"
@@ -139,11 +140,15 @@ static int open_spools(struct export *e, const struct export_config *c)
 
 	for (uint32_t i = 0; i < e->n; i++)
 		n += target_of(&e->outlets[i]) != NULL;
-	if (!c->spool_dir || !n)
+	if (!c->spool_dir)
 		return 0;
-	r = spool_dir_open(&e->spools, c->spool_dir);
+	if (!n)
+		log_warn("--spool-dir: not used, there is no end point that it could keep spans for");
+	r = n ? spool_dir_open(&e->spools, c->spool_dir) : 0;
 	for (uint32_t i = 0; i < e->n && !r; i++)
 		r = open_spool(e, i, c->spool_size / n, c->version);
+	if (!r && n)
+		spool_dir_strangers(e->spools);
 	return r;
 }
 

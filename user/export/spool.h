@@ -26,6 +26,8 @@ struct spool;
 int spool_dir_open(struct spool_dir **out, const char *path);
 void spool_dir_close(struct spool_dir *d); /* after its spools; NULL is fine */
 
+void spool_dir_strangers(const struct spool_dir *d); /* says what is there for others than the spools opened */
+
 struct spool_config {
 	struct spool_dir *dir;
 	const char *target; /* the end point; what was left for it is sent to it again */

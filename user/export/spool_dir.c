@@ -16,10 +16,13 @@
 
 #define NAME_FORMAT "%016" PRIx64 "-%016" PRIx64 ".spool"
 #define NAME_SIZE (16 + 1 + 16 + 6)
+#define KEYS_MAX 64
 #define ENTRIES_MAX 1000000 /* looked at, in a directory that somebody filled */
 
 struct spool_dir {
 	int fd, lock;
+	uint64_t keys[KEYS_MAX]; /* of the spools in it */
+	uint32_t n_keys;
 	char path[];
 };
 
@@ -154,22 +157,56 @@ static uint32_t insert(uint64_t *numbers, uint32_t n, uint32_t max, uint64_t num
 	return n;
 }
 
-int spool_dir_list(const struct spool_dir *d, uint64_t key, uint64_t *numbers, uint32_t max)
+static DIR *open_entries(const struct spool_dir *d)
 {
 	int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		close_fd(&fd);
+	return dir;
+}
+
+int spool_dir_list(struct spool_dir *d, uint64_t key, uint64_t *numbers, uint32_t max)
+{
+	DIR *dir = open_entries(d);
 	uint64_t its_key, number;
 	struct dirent *e;
 	uint32_t n = 0;
 
-	if (!dir) {
-		close_fd(&fd);
+	if (!dir)
 		return -errno;
-	}
+	if (d->n_keys < KEYS_MAX)
+		d->keys[d->n_keys++] = key;
 	for (uint32_t seen = 0; seen < ENTRIES_MAX && (e = readdir(dir)); seen++) {
 		if (parse_name(e->d_name, &its_key, &number) && its_key == key)
 			n = insert(numbers, n, max, number);
 	}
 	closedir(dir);
 	return (int)n;
+}
+
+static bool knows(const struct spool_dir *d, uint64_t key)
+{
+	for (uint32_t i = 0; i < d->n_keys; i++)
+		if (d->keys[i] == key)
+			return true;
+	return false;
+}
+
+void spool_dir_strangers(const struct spool_dir *d)
+{
+	DIR *dir = open_entries(d);
+	uint64_t key, number, bytes = 0;
+	struct dirent *e;
+	struct stat st;
+
+	for (uint32_t seen = 0; dir && seen < ENTRIES_MAX && (e = readdir(dir)); seen++)
+		if (parse_name(e->d_name, &key, &number) && !knows(d, key) &&
+		    !fstatat(d->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			bytes += (uint64_t)st.st_size;
+	if (dir)
+		closedir(dir);
+	if (bytes)
+		log_warn("%s has %" PRIu64 " bytes for end points that are not configured; they stay there", d->path, bytes);
 }

@@ -34,6 +34,6 @@ const char *spool_dir_path(const struct spool_dir *d);
 int spool_dir_file(const struct spool_dir *d, uint64_t key, uint64_t number, bool create, int *fd, uint64_t *size);
 int spool_dir_remove(const struct spool_dir *d, uint64_t key, uint64_t number);
 /* The numbers of this key's files, at most `max` (the highest ones), in order; count or -errno. */
-int spool_dir_list(const struct spool_dir *d, uint64_t key, uint64_t *numbers, uint32_t max);
+int spool_dir_list(struct spool_dir *d, uint64_t key, uint64_t *numbers, uint32_t max);
 
 #endif
