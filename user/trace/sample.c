@@ -115,7 +115,7 @@ static struct sample_verdict by_parent_and_rule(const struct evidence *e, const 
 
 static struct sample_verdict by_parent(const struct evidence *e, struct rule *rule, uint64_t now)
 {
-	bool outcome = rule && rule_on_outcome(&rule->match);
+	bool outcome = rule && rule->ratio > 0 && rule_on_outcome(&rule->match);
 	struct sample_verdict v;
 
 	if (e->parent == SAMPLED_YES && outcome)
