@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots a kernel in QEMU, without acceleration, on a throw-away overlay of a root file system (the host's, or one unpacked
 from packages), runs a command there and gives its output and status."""
+import ctypes
 import gzip
 import lzma
 import os
@@ -82,6 +83,10 @@ def initramfs(kernel, busybox, modules):
     return a.done()
 
 
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 class Result:
     def __init__(self, status, console, seconds):
         self.status, self.console, self.seconds = status, console, seconds
@@ -116,7 +121,8 @@ def boot(kernel, command, out, root="/", limit=600, append="", modules=()):
                 *share(root, "root", True), *share(out, "out", False)]
         start = time.monotonic()
         with open(os.path.join(out, "console"), "wb") as log:
-            p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                                 preexec_fn=die_with_parent)
             try:
                 p.wait(limit)
             except subprocess.TimeoutExpired:
