@@ -99,6 +99,7 @@
 	X(links_connection, "links", "by=\"connection\"", "parents found at the other end of the connection")    \
 	X(links_ambiguous, "links_refused", "reason=\"ambiguous\"", "parents not set: more than one candidate")  \
 	X(links_loop, "links_refused", "reason=\"event_loop\"", "parents not set: the thread serves several connections at once") \
+	X(links_multiplexed, "links_refused", "reason=\"multiplexed\"", "parents not set: threads write for each other where many requests share a connection") \
 	X(links_timeout, "links_refused", "reason=\"timeout\"", "parents not set: the request above did not end within --link-timeout") \
 	X(links_abandoned, "links_refused", "reason=\"abandoned\"", "parents not set: the request above was dropped, or open at the end") \
 	X(links_memory, "links_refused", "reason=\"limit\"", "parents not set: too many spans were waiting")      \

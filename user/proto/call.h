@@ -46,4 +46,10 @@ struct call {
 	uint64_t took;	/* ns from the first to the last byte, known when the call is described; 0: not yet */
 };
 
+/* One of many requests that share the connection at a time. */
+static inline bool call_multiplexed(const struct call *call)
+{
+	return call->proto && call->proto->multiplexed;
+}
+
 #endif

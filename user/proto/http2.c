@@ -130,11 +130,9 @@ static int64_t parse_goaway(struct http2_session *s, enum ev_dir from, const str
 /* The answer to a request that may be here later: a send is seen when it returns. */
 static bool must_wait(struct http2_session *s, struct http2_direction *d, uint32_t stream)
 {
-	struct http2_direction *other = d == &s->dir[DIR_RECV] ? &s->dir[DIR_SEND] : &s->dir[DIR_RECV];
-
-	if (d->side == MSG_REQUEST || !(stream & 1) || stream <= s->last || stream <= d->orphans_to)
+	if (d->side != MSG_RESPONSE || !(stream & 1) || stream <= s->last || stream <= d->orphans_to)
 		return false;
-	if (other->state == H2_LOST || (!d->side && other->state != H2_START))
+	if (http2_side(s, MSG_REQUEST)->state == H2_LOST)
 		return false;
 	d->waits = stream;
 	return true;
@@ -303,9 +301,13 @@ static int64_t parse_start(struct http2_session *s, enum ev_dir from, struct sli
 
 	if (in.n < HTTP2_PREFACE.n && slice_starts(HTTP2_PREFACE, in))
 		return 0;
+	if (!slice_starts(in, HTTP2_PREFACE) && d->side == MSG_REQUEST)
+		return -EPROTO;
 	d->state = H2_FRAME;
-	if (!slice_starts(in, HTTP2_PREFACE))
+	if (!slice_starts(in, HTTP2_PREFACE)) { /* whoever says something else first is the server */
+		http2_learn_sides(s, from, MSG_RESPONSE);
 		return parse_frame(s, from, in, out);
+	}
 	http2_learn_sides(s, from, MSG_REQUEST);
 	return (int64_t)HTTP2_PREFACE.n;
 }

@@ -81,6 +81,7 @@ int64_t http2_resync(void *session, enum ev_dir from, struct slice in)
 	if (!d->scan && in.n && slice_starts(in, slice_to(HTTP2_PREFACE, in.n))) {
 		if (in.n < HTTP2_PREFACE.n)
 			return -EINPROGRESS;
+		d->side = s->dir[!from].side = 0; /* who asks is seen now */
 		d->state = H2_START;
 		return 0;
 	}

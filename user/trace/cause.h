@@ -12,7 +12,7 @@
  *              owns A ≠ B: the same ("close", owner.h).
  *  copied      an outgoing context equal to that of exactly one inbound exchange open in the process: its child.
  *  connection  the two ends of one connection on this host, met by addresses and the position of the request's
- *              first byte: the server span is the client span's child, whatever header it carries.
+ *              first byte, or the stream: the server span is the client span's child, whatever header it carries.
  * Edges are bound when the inbound exchange ends; spans below wait until then, at most link_timeout and max_waiting.
  * Time comes with the events (cause_tick).
  */

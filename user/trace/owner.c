@@ -39,7 +39,7 @@ void owner_begin(struct owners *o, struct node *n)
 	}
 	if (!w)
 		w = owner_new(o, p, head->ctx, n->x->resource);
-	if (w && !w->loop && owner_check_begin(o, w, n->x))
+	if (w && !w->loop && owner_may_own(n->x) && owner_check_begin(o, w, n->x))
 		own(w, n);
 }
 
@@ -108,6 +108,10 @@ static struct node *find_owned(const struct owners *o, const struct node *client
 	if (!w || !w->n_active)
 		return NULL;
 	a = owner_active(w);
+	if (call_multiplexed(&client->x->call)) {
+		stat_inc(links_multiplexed);
+		return NULL;
+	}
 	if (w->n_active == 1 && first->time >= a->x->req_head.time)
 		return a;
 	stat_inc(links_ambiguous);

@@ -7,6 +7,8 @@
  *  close     it writes the response of an exchange that it does not own while it owns another
  *  left      the response of an exchange that it owns is written by another context
  *  polled    it reads requests from a socket that epoll watches (nginx and Java apart)
+ * On multiplexed connections threads read and write for others: there they own nothing (nginx apart) and their calls have no
+ * parent by thread.
  * Bounded: OWNERS_MAX contexts; when all of them are in use or marked, further ones own nothing.
  */
 #ifndef SPANDREL_TRACE_OWNER_H
@@ -76,6 +78,11 @@ void owner_rest(struct owners *o, struct owner *w);			     /* it may own nothing
 /* ---- inside: owner_check.c -------------------------------------------------------------------- */
 
 void owner_disown(struct node *n);
+/*
+ * Does the context that reads a request work for it? Who reads a connection of many streams reads for others, but for nginx, which
+ * calls in the same callback.
+ */
+bool owner_may_own(const struct exchange *x);
 /* May w own this exchange, too? If not, w is marked and may be gone. */
 bool owner_check_begin(struct owners *o, struct owner *w, const struct exchange *x);
 /* Marks what the response contradicts. */

@@ -77,6 +77,16 @@ static bool attr_is(const struct attr *a, const char *key, const char *value)
 	return a->type == ATTR_STRING && slice_eq(a->key, slice_str(key)) && slice_eq(a->s, slice_str(value));
 }
 
+static bool process_is(const struct exchange *x, const char *key, const char *value)
+{
+	const struct resource *r = x->resource;
+
+	for (unsigned i = 0; r && i < r->n_attrs; i++)
+		if (attr_is(&r->attrs[i], key, value))
+			return true;
+	return false;
+}
+
 /*
  * Who reads a socket that epoll watches waits for others, too, and what it sends between may be a timer's: an event loop,
  * even when one request at a time has not shown it. Known better: nginx calls nobody but for a request; Java's servers
@@ -84,15 +94,13 @@ static bool attr_is(const struct attr *a, const char *key, const char *value)
  */
 static bool is_loop(const struct exchange *x)
 {
-	const struct resource *r = x->resource;
+	return x->req_head.polled && !process_is(x, "process.executable.name", "nginx") &&
+	       !process_is(x, "telemetry.sdk.language", "java");
+}
 
-	if (!x->req_head.polled)
-		return false;
-	for (unsigned i = 0; r && i < r->n_attrs; i++)
-		if (attr_is(&r->attrs[i], "process.executable.name", "nginx") ||
-		    attr_is(&r->attrs[i], "telemetry.sdk.language", "java"))
-			return false;
-	return true;
+bool owner_may_own(const struct exchange *x)
+{
+	return !call_multiplexed(&x->call) || process_is(x, "process.executable.name", "nginx");
 }
 
 /* True if w may own one more, of this connection. */

@@ -61,10 +61,35 @@ static uint64_t tuple_key(const struct call *call)
 	return mix_endpoint(endpoint_key(c, client), server);
 }
 
+/*
+ * Where the first byte of the request stood, the same at both ends; of a stream its id, which is known where the position is
+ * not: joined in mid-connection, or one of many that came together.
+ */
+static uint64_t place_key(const struct exchange *x)
+{
+	if (call_multiplexed(&x->call))
+		return x->key;
+	return x->call.conn.family == FAM_UNIX ? x->req_off : x->req_seq;
+}
+
+static bool place_known(const struct exchange *x)
+{
+	return x->call.conn.family == FAM_UNIX ? !x->call.conn.mid : x->has_seq;
+}
+
+static bool same_place(const struct exchange *a, const struct exchange *b)
+{
+	if (place_known(a) && place_known(b))
+		return a->call.conn.family == FAM_UNIX ? a->req_off == b->req_off : a->req_seq == b->req_seq;
+	return call_multiplexed(&a->call) && call_multiplexed(&b->call) && a->key == b->key;
+}
+
 static bool can_meet(const struct exchange *x)
 {
 	const struct conn_info *c = &x->call.conn;
 
+	if (call_multiplexed(&x->call))
+		return c->family != FAM_UNIX || (c->self_key && c->peer_key);
 	if (c->family == FAM_UNIX)
 		return c->self_key && c->peer_key && !c->mid;
 	return x->has_seq;
@@ -84,10 +109,10 @@ static bool same_request(const struct exchange *a, const struct exchange *b)
 	if ((c->family == FAM_UNIX) != (d->family == FAM_UNIX))
 		return false;
 	if (c->family == FAM_UNIX)
-		return a->req_off == b->req_off &&
+		return same_place(a, b) &&
 		       c->self_key == (swapped ? d->peer_key : d->self_key) &&
 		       c->peer_key == (swapped ? d->self_key : d->peer_key);
-	return a->req_seq == b->req_seq &&
+	return same_place(a, b) &&
 	       endpoint_equal(&c->local, swapped ? &d->remote : &d->local) &&
 	       endpoint_equal(&c->remote, swapped ? &d->local : &d->remote) &&
 	       (c->netns == d->netns || !is_loopback(c->remote.addr));
@@ -248,8 +273,7 @@ void peer_begin(struct peers *p, struct node *n)
 	remember(p, n->meet.key, call->server ? FACT_SERVER : FACT_CLIENT);
 	if (call->server && call->conn.family != FAM_UNIX)
 		unlearn(p, endpoint_key(&call->conn, &call->conn.local), FACT_ALONE);
-	n->meet.key =
-	    table_mix(n->meet.key, call->conn.family == FAM_UNIX ? n->x->req_off : n->x->req_seq);
+	n->meet.key = table_mix(n->meet.key, place_key(n->x));
 	n->meet.indexed = index_add(&p->ends, n->meet.key, &n->meet.ring);
 	other = n->meet.indexed ? find_other(p, n) : NULL;
 	if (!other)
