@@ -12,7 +12,8 @@
 
 #define DOUBT_FRAMES 16
 #define CHAIN_FAR (2 * (HTTP2_MAX_FRAME + HTTP2_FRAME_HEAD)) /* bytes that hold the end of any frame of the usual size */
-#define LENGTH_FAR (1 << 20) /* a longer frame is none, where the limit is not known */
+#define LENGTH_FAR (1u << 20) /* a longer frame is none, where the limit is not known */
+#define STREAMS_FAR (1u << 24)
 
 /* How much a plausible header proves: frames whose length or stream is given prove more than DATA. */
 static unsigned weight(const struct http2_frame *f)
@@ -22,30 +23,47 @@ static unsigned weight(const struct http2_frame *f)
 
 enum chain { CHAIN_NO, CHAIN_YES, CHAIN_MORE };
 
-/* Do frames follow one another from here? *end: where the last of them begins that was reached. */
+struct walk { /* along a chain */
+	uint32_t max_data; /* longest DATA frame */
+	bool block;	   /* the next one must be a CONTINUATION */
+	uint32_t stream;   /* one of those that were met; 0: none yet */
+};
+
+/* Streams that are open at a time are not far from each other, and nobody sends DATA that says nothing. */
+static bool follows(struct walk *w, const struct http2_frame *f)
+{
+	bool fits = http2_frame_plausible(f, f->type == F_DATA ? w->max_data : HTTP2_MAX_FRAME);
+
+	if (!fits || w->block != (f->type == F_CONTINUATION) || (f->type == F_DATA && !f->length && !f->flags))
+		return false;
+	if (f->stream && w->stream && MAX(f->stream, w->stream) - MIN(f->stream, w->stream) >= STREAMS_FAR)
+		return false;
+	w->stream = f->stream ? f->stream : w->stream;
+	if (f->type == F_HEADERS || f->type == F_PUSH_PROMISE || f->type == F_CONTINUATION)
+		w->block = !(f->flags & FLAG_END_HEADERS);
+	return true;
+}
+
+/*
+ * Do frames follow one another from here? *end: where the last of them begins that was reached. Where an operation begins
+ * (`first`) a frame is likely to, and may be a long one.
+ */
 static enum chain chain_from(const struct http2_direction *d, struct slice in, bool first, size_t *end)
 {
-	uint32_t max = d->gap && !d->announced.n && d->max_frame == HTTP2_MAX_FRAME ? LENGTH_FAR : d->max_frame;
+	struct walk w = { .max_data = first ? MAX(d->max_frame, LENGTH_FAR) : d->max_frame };
 	unsigned proof = 0, needed = first ? 2 : 4;
-	bool block = false;
 	size_t at = 0;
 
-	while (in.n - at >= HTTP2_FRAME_HEAD) {
+	while (at < in.n && in.n - at >= HTTP2_FRAME_HEAD) {
 		struct http2_frame f = http2_frame_read(in.p + at);
 
-		if (!http2_frame_plausible(&f, f.type == F_DATA ? max : MIN(max, HTTP2_MAX_FRAME)) || (at && block != (f.type == F_CONTINUATION)))
+		if (!follows(&w, &f))
 			return CHAIN_NO;
-		if (!at && f.type == F_CONTINUATION)
-			return CHAIN_NO;
-		if (f.type == F_HEADERS || f.type == F_PUSH_PROMISE || f.type == F_CONTINUATION)
-			block = !(f.flags & FLAG_END_HEADERS);
 		proof += weight(&f);
 		*end = at;
 		at += HTTP2_FRAME_HEAD + f.length;
-		if (at >= in.n)
-			break;
 	}
-	if (proof >= needed && (at == in.n || (at > in.n && *end >= CHAIN_FAR)))
+	if (proof >= needed && (at == in.n || *end >= CHAIN_FAR))
 		return CHAIN_YES;
 	return CHAIN_MORE;
 }
@@ -66,35 +84,56 @@ static int64_t found(struct http2_direction *d, size_t at)
 {
 	d->state = H2_FRAME;
 	d->doubt = DOUBT_FRAMES;
+	d->losses++; /* streams opened meanwhile missed what was passed over */
 	d->scan = 0;
 	return (int64_t)at;
+}
+
+static int64_t wait_for_more(struct slice in)
+{
+	return in.n < PROTO_HEAD_MAX ? -EINPROGRESS : -EAGAIN;
+}
+
+/* The frame that may begin here has no more than the usual size, or its header is not whole: nothing else is looked for. */
+static bool is_usual(struct slice in)
+{
+	return in.n < HTTP2_FRAME_HEAD || http2_frame_read(in.p).length <= HTTP2_MAX_FRAME;
 }
 
 int64_t http2_resync(void *session, enum ev_dir from, struct slice in)
 {
 	struct http2_session *s = session;
 	struct http2_direction *d = &s->dir[from];
+	enum chain first;
 	size_t end;
 
 	if (d->state != H2_LOST || !in.n)
 		lose(s, d);
-	if (!d->scan && in.n && slice_starts(in, slice_to(HTTP2_PREFACE, in.n))) {
+	if (!in.n)
+		return -EAGAIN;
+	if (!d->scan && slice_starts(in, slice_to(HTTP2_PREFACE, in.n))) {
 		if (in.n < HTTP2_PREFACE.n)
 			return -EINPROGRESS;
 		d->side = s->dir[!from].side = 0; /* who asks is seen now */
 		d->state = H2_START;
 		return 0;
 	}
-	for (size_t at = d->scan; at + HTTP2_FRAME_HEAD <= in.n; at++) {
-		enum chain c = chain_from(d, slice_from(in, at), !at, &end);
+	first = chain_from(d, in, true, &end);
+	if (first == CHAIN_YES)
+		return found(d, 0);
+	if (first == CHAIN_MORE && is_usual(in))
+		return wait_for_more(in);
+	for (size_t at = MAX(d->scan, 1u); at + HTTP2_FRAME_HEAD <= in.n; at++) {
+		enum chain c = chain_from(d, slice_from(in, at), false, &end);
 
 		if (c == CHAIN_YES)
-			return found(d, at ? at + end : 0);
-		if (c == CHAIN_MORE && in.n < PROTO_HEAD_MAX) {
-			d->scan = (uint32_t)at;
+			return found(d, at + end);
+		d->scan = (uint32_t)at;
+		if (c == CHAIN_MORE && in.n < PROTO_HEAD_MAX)
 			return -EINPROGRESS;
-		}
 	}
+	if (first == CHAIN_MORE)
+		return wait_for_more(in);
 	d->scan = 0;
 	return -EAGAIN;
 }
