@@ -15,7 +15,7 @@
 #define STAT_MAX (64 * 1024) /* of /proc/stat: the processors come first */
 #define OWN_MIN 0.03f	     /* a thread that uses less disturbs nobody */
 #define FULL 0.10f	     /* less left: the processor is saturated */
-#define MARGIN 0.10f	     /* what the other one must have left beside our own share */
+#define MARGIN 0.05f	     /* what the other one must have left beside our own share */
 
 int steer_init(struct steer *s)
 {

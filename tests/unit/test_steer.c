@@ -38,7 +38,7 @@ static void test_steer__moves_where_there_is_room(void)
 	CHECK_INT(steer_choose(s, all, 0, 0.2f), 2);
 	CHECK_INT(steer_choose(s, all, 1, 0.2f), -1); /* there is room here */
 	CHECK_INT(steer_choose(s, all, 0, 0.01f), -1); /* not worth it */
-	CHECK_INT(steer_choose(s, all, 0, 0.65f), -1); /* it would be full with us */
+	CHECK_INT(steer_choose(s, all, 0, 0.68f), -1); /* it would be full with us */
 	all[2] = false;
 	CHECK_INT(steer_choose(s, all, 0, 0.2f), 1);
 	all[1] = false;
