@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """drill.py DRILL SPANDREL [N]: N traces (100,000 unless given) of which everything is known, replayed under sampling options.
 What is kept must be exactly what the rules say, worked out here once more from the truth. Prints TAP."""
+import glob
 import json
 import os
 import re
@@ -54,12 +55,13 @@ class Run:
     def __init__(self, binary, top, agent, *options):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("SPANDREL_", "OTEL_"))}
         out = f"{top}/out.json"
-        p = subprocess.run([binary, "--replay", f"{top}/{agent}.rec", "--file", out, *options], env=env, stdin=subprocess.DEVNULL,
+        rec = agent if agent.endswith(".rec") else f"{top}/{agent}.rec"
+        p = subprocess.run([binary, "--replay", rec, "--file", out, *options], env=env, stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=300)
         self.err = p.stderr.decode()
         assert p.returncode == 0, self.err
         self.counters = {n + (label or ""): int(v) for n, label, v in COUNTER.findall(self.err)}
-        self.kept, self.ends = {}, {}
+        self.kept, self.ends, self.lines = {}, {}, []
         with open(out, "rb") as f:
             self.raw = f.read()
         os.unlink(out)
@@ -68,10 +70,11 @@ class Run:
                 for scope in group["scopeSpans"]:
                     for s in scope["spans"]:
                         self.add(s)
+        self.lines.sort()
 
     def add(self, s):
         key = s["traceId"], s["kind"]
-        assert key not in self.kept, f"twice: {key}"
+        self.lines.append(json.dumps(s, sort_keys=True))
         th = re.search(r"ot=th:([0-9a-f]+)", s.get("traceState", ""))
         self.kept[key] = int(th[1].ljust(14, "0"), 16) if th else None
         self.ends[key] = int(s["endTimeUnixNano"])
@@ -94,8 +97,9 @@ class Tap:
 
 
 def identity(run):
+    assert len(set(run.lines)) == len(run.lines), "a span twice"
     seen, got = run.count("requests_seen"), run.count("spans_exported") + run.count("spans_sampled_out") + run.count("requests_dropped")
-    return (seen == got and run.count("spans_exported") == len(run.kept) == run.count("spans_kept") and not run.count("requests_dropped"),
+    return (seen == got and run.count("spans_exported") == len(run.lines) == run.count("spans_kept") and not run.count("requests_dropped"),
             f"counters: {run.counters}, {len(run.kept)} spans")
 
 
@@ -150,7 +154,26 @@ def drill(tap, binary, top, traces):
                binomial(a, traces, "a", "errors", lambda t: t.status == 500), binomial(a, traces, "a", "404", lambda t: t.status == 404 and t.route != "health"),
                binomial(a, traces, "a", "slow", lambda t: t.ms > 1000), binomial(b, traces, "b", "all", lambda t: True))
     tap.result("the same replay, the same bytes", (run("a", "--sample-ratio", "0.1", *OPTIONS, *KEEP).raw == a.raw, "two replays differ"))
+    held(tap, binary, top)
     capped(tap, run("a", "--sample-rate", "20/s", *KEEP), traces)
+
+
+def held(tap, binary, top):
+    """Recordings of real programs: held for an outcome that never comes, the spans are those of the ratio alone."""
+    for rec in sorted(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../replay/*.rec"))):
+        truths = []
+        for ratio in "1", "0.5", "0.1":
+            plain = Run(binary, top, rec, "--sample-ratio", ratio)
+            waits = Run(binary, top, rec, "--sample-ratio", ratio, "--keep-slower-than", "1h")
+            truths += [identity(plain), identity(waits), (plain.lines == waits.lines, f"ratio {ratio}: {len(plain.lines)} and {len(waits.lines)} spans"),
+                       (not waits.count("traces_decided_early") and not waits.count("spans_late"), f"early or late: {waits.counters}")]
+        spans = [json.loads(line) for line in Run(binary, top, rec).lines]
+        bad = {s["traceId"] for s in spans if s.get("status", {}).get("code") == 2}
+        want = {s["spanId"] for s in spans if s["traceId"] in bad}
+        errors = [json.loads(line) for line in Run(binary, top, rec, "--keep-errors", "--sample-ratio", "0", "--sample-ignore-parent").lines]
+        truths += [({s["spanId"] for s in errors} == want != set(), f"{len(bad)} traces with errors: other spans are kept"),
+                   (all("ot=th:0" in s["traceState"] for s in errors), "th is not 0")]
+        tap.result(f"{os.path.basename(rec)}: what waits is what would not have waited", *truths)
 
 
 def capped(tap, r, traces):
