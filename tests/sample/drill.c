@@ -2,8 +2,8 @@
 /*
  * drill N DIR: recordings of two agents that see different halves of N traces, and the truth about them. DIR/a.rec: a server
  * with its own call below each request, linked by the thread or, as if by an SDK, by a header. DIR/b.rec: what another
- * host serves of the same traces. DIR/truth: a line a trace: id, route, status, duration in ms, status of its call, status at b,
- * when it ended.
+ * host serves of the same traces, some of which come twice. DIR/truth: a line a trace: id, route, status, duration in ms, status
+ * of its call, status at b, status of the second time there or 0, when it ended.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +22,7 @@ struct truth {
 	char id[33];
 	const char *route;
 	int status, call_status, far_status;
+	int again_status; /* 0: it does not come back */
 	uint64_t ms;
 };
 
@@ -53,6 +54,8 @@ static struct truth invent(void)
 		t.call_status = 503;
 	if (chance(3))
 		t.far_status = 500;
+	if (chance(30))
+		t.again_status = chance(10) ? 500 : 200;
 	return t;
 }
 
@@ -116,6 +119,10 @@ static void play_trace(struct agent *a, struct agent *b, const struct truth *t, 
 	request(a, &a->out[w], DIR_SEND, at + NS_PER_MS, "inner", n, n & 1 ? t->id : NULL, 2 * n + 2);
 	request(b, &b->in[w], DIR_RECV, at + 2 * NS_PER_MS, "far", n, t->id, 2 * n + 2);
 	response(b, &b->in[w], DIR_SEND, at + 3 * NS_PER_MS, t->far_status);
+	if (t->again_status) {
+		request(b, &b->in[w], DIR_RECV, at + 4 * NS_PER_MS, "again", n, t->id, 2 * n + 2);
+		response(b, &b->in[w], DIR_SEND, at + 5 * NS_PER_MS, t->again_status);
+	}
 	response(a, &a->out[w], DIR_RECV, at + 4 * NS_PER_MS, t->call_status);
 	response(a, &a->in[w], DIR_SEND, at + t->ms * NS_PER_MS, t->status);
 }
@@ -167,8 +174,8 @@ int main(int argc, char **argv)
 
 			play_trace(&a, &b, &t, i, now);
 			end = MAX(end, ends);
-			fprintf(truth, "%s %s %d %" PRIu64 " %d %d %" PRIu64 "\n", t.id, t.route, t.status, t.ms, t.call_status,
-				t.far_status, ends);
+			fprintf(truth, "%s %s %d %" PRIu64 " %d %d %d %" PRIu64 "\n", t.id, t.route, t.status, t.ms, t.call_status,
+				t.far_status, t.again_status, ends);
 		}
 		now = end + GAP;
 		write_out(&a, now);

@@ -17,15 +17,15 @@ COUNTER = re.compile(r"^([a-z_]+)(\{[^}]*\})? (\d+)$", re.M)
 
 class Trace:
     def __init__(self, line):
-        self.id, self.route, status, ms, call, far, end = line.split()
-        self.status, self.ms, self.call, self.far, self.end = int(status), int(ms), int(call), int(far), int(end)
+        self.id, self.route, status, ms, call, far, again, end = line.split()
+        self.status, self.ms, self.call, self.far, self.again, self.end = int(status), int(ms), int(call), int(far), int(again), int(end)
         self.r = int(self.id[-14:], 16)
 
-    def spans(self, agent):
-        """What the agent sees: (kind, route, status, ms)."""
+    def parts(self, agent):
+        """What the agent sees, below one incoming request after the other: (kind, route, status, ms)."""
         if agent == "b":
-            return [(SERVER, "far", self.far, 1)]
-        return [(SERVER, self.route, self.status, self.ms), (CLIENT, "inner", self.call, 3)]
+            return [[(SERVER, "far", self.far, 1)]] + ([[(SERVER, "again", self.again, 1)]] if self.again else [])
+        return [[(SERVER, self.route, self.status, self.ms), (CLIENT, "inner", self.call, 3)]]
 
 
 def is_error(kind, status):
@@ -37,20 +37,21 @@ def threshold(ratio):
 
 
 def expected(trace, agent, ratio, rules=(), errors=False, slower=None):
-    """T with which the trace is kept there, or None."""
-    spans = trace.spans(agent)
-    if errors and any(is_error(k, s) for k, _, s, _ in spans) or slower and any(ms > slower for *_, ms in spans):
-        return 0
-    for condition, share in rules:
-        if any(condition(*s) for s in spans):
-            ratio = share
-            break
-    t = threshold(ratio)
-    return t if trace.r >= t else None
+    """T with which each part of the trace is kept there, or None. A later part is kept with an earlier one, too."""
+    before, out = None, []
+    for spans in trace.parts(agent):
+        t = threshold(next((share for condition, share in rules if any(condition(*s) for s in spans)), ratio))
+        if errors and any(is_error(k, s) for k, _, s, _ in spans) or slower and any(ms > slower for *_, ms in spans):
+            t = 0
+        elif before is not None:
+            t = min(t, before)
+        before = t if trace.r >= t else None
+        out.append(before)
+    return out
 
 
 class Run:
-    """A replay: the spans it kept as {(trace, kind): T or None}, and the counters."""
+    """A replay: the spans it kept as {(trace, route): T or None}, and the counters."""
 
     def __init__(self, binary, top, agent, *options):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("SPANDREL_", "OTEL_"))}
@@ -73,7 +74,8 @@ class Run:
         self.lines.sort()
 
     def add(self, s):
-        key = s["traceId"], s["kind"]
+        url = next((a["value"]["stringValue"] for a in s["attributes"] if a["key"] in ("url.path", "url.full")), "")
+        key = s["traceId"], re.sub("^[a-z]+://[^/]*", "", url).split("/")[1]
         self.lines.append(json.dumps(s, sort_keys=True))
         th = re.search(r"ot=th:([0-9a-f]+)", s.get("traceState", ""))
         self.kept[key] = int(th[1].ljust(14, "0"), 16) if th else None
@@ -104,28 +106,26 @@ def identity(run):
 
 
 def exactly(run, traces, agent, **how):
-    want = {}
-    for t in traces:
-        th = expected(t, agent, **how)
-        if th is not None:
-            want.update({(t.id, kind): th for kind, *_ in t.spans(agent)})
+    want = {(t.id, route): th for t in traces for th, spans in zip(expected(t, agent, **how), t.parts(agent))
+            if th is not None for _, route, *_ in spans}
     wrong = [k for k in want.keys() | run.kept.keys() if want.get(k, -1) != run.kept.get(k, -1)]
     return not wrong and want, f"{len(wrong)} of {len(want)} spans are not as the rules say, {wrong[:3]}"
 
 
 def binomial(run, traces, agent, what, chosen):
     """Adjusted counts of the server spans of some traces: their sum is the truth within five standard deviations."""
-    ids = {t.id for t in traces if chosen(t)}
-    weights = [FULL / (FULL - th) for (trace, kind), th in run.kept.items() if trace in ids and kind == SERVER]
+    ids = {(t.id, route) for t in traces if chosen(t) for spans in t.parts(agent) for kind, route, *_ in spans if kind == SERVER}
+    weights = [FULL / (FULL - th) for key, th in run.kept.items() if key in ids]
     bound = 5 * sum(w * (w - 1) for w in weights) ** 0.5  # unbiased for the variance
     off = sum(weights) - len(ids)
     return abs(off) <= bound + 1e-6, f"{agent} {what}: {sum(weights):.0f} for {len(ids)}, bound {bound:.0f}"
 
 
 RULES = [(lambda k, route, s, ms: route == "health", 0), (lambda k, route, s, ms: route == "pay", 0.5),
-         (lambda k, route, s, ms: s == 404, 0.25), (lambda k, route, s, ms: s // 100 == 5 and ms >= 1000, 1)]
+         (lambda k, route, s, ms: s == 404, 0.25), (lambda k, route, s, ms: s // 100 == 5 and ms >= 1000, 1),
+         (lambda k, route, s, ms: route == "again", 0.3)]
 OPTIONS = ["--sample-rule", "route=/health/*,ratio=0", "--sample-rule", "route=/pay/*,ratio=0.5", "--sample-rule", "status=404,ratio=0.25",
-           "--sample-rule", "status=5xx,min-duration=1s"]
+           "--sample-rule", "status=5xx,min-duration=1s", "--sample-rule", "route=/again*,ratio=0.3"]
 KEEP = ["--keep-errors", "--keep-slower-than", "1s"]
 
 
@@ -145,14 +145,14 @@ def drill(tap, binary, top, traces):
     a, b = run("a", "--sample-ratio", "0.1", *OPTIONS, *KEEP), run("b", "--sample-ratio", "0.1", *OPTIONS, *KEEP)
     tap.result("outcomes add, with the rest of the local trace and th:0", exactly(a, traces, "a", **how), exactly(b, traces, "b", **how),
                identity(a), identity(b), (not a.count("traces_decided_early"), "traces were decided early"))
-    plain = {t.id for t in traces if not expected(t, "a", 0, errors=True, slower=1000) == 0 and t.far < 500
+    plain = {t.id for t in traces if expected(t, "a", 0, errors=True, slower=1000) == [None] and t.far < 500 and t.again < 500
              and t.route not in ("health", "pay") and t.status != 404}
     tap.result("what no outcome added, both agents keep alike",
                ({t for t, _ in a.kept if t in plain} == {t for t, _ in b.kept if t in plain}, "other traces"))
     tap.result("adjusted counts sum to the truth",
                binomial(a, traces, "a", "pay", lambda t: t.route == "pay"), binomial(a, traces, "a", "api", lambda t: t.route == "api"),
                binomial(a, traces, "a", "errors", lambda t: t.status == 500), binomial(a, traces, "a", "404", lambda t: t.status == 404 and t.route != "health"),
-               binomial(a, traces, "a", "slow", lambda t: t.ms > 1000), binomial(b, traces, "b", "all", lambda t: True))
+               binomial(a, traces, "a", "slow", lambda t: t.ms > 1000), binomial(b, traces, "b", "all", lambda t: True), binomial(b, traces, "b", "twice", lambda t: t.again))
     tap.result("the same replay, the same bytes", (run("a", "--sample-ratio", "0.1", *OPTIONS, *KEEP).raw == a.raw, "two replays differ"))
     held(tap, binary, top)
     capped(tap, run("a", "--sample-rate", "20/s", *KEEP), traces)
@@ -178,11 +178,12 @@ def held(tap, binary, top):
 
 def capped(tap, r, traces):
     """--sample-rate caps all but what an outcome keeps."""
-    outcome = {t.id for t in traces if expected(t, "a", 0, errors=True, slower=1000) == 0}
+    outcome = {t.id for t in traces if expected(t, "a", 0, errors=True, slower=1000) == [0]}
+    routes = {t.id: t.route for t in traces}
     want = admitted([t for t in traces if t.id not in outcome], 20)
-    rest = sorted(end for (t, kind), end in r.ends.items() if kind == SERVER and t not in outcome)
+    rest = sorted(end for (t, route), end in r.ends.items() if route != "inner" and t not in outcome)
     truths = [identity(r), (want == {t for t, _ in r.kept if t not in outcome}, "other traces than a bucket of 20 lets through"),
-              (all((t, SERVER) in r.kept and (t, CLIENT) in r.kept for t in outcome), "an outcome was not kept"),
+              (all((t, routes[t]) in r.kept and (t, "inner") in r.kept for t in outcome), "an outcome was not kept"),
               (all(th == (0 if t in outcome else None) for (t, _), th in r.kept.items()), "th where the probability is not known, or none where it is"),
               (r.count("spans_without_probability") == sum(th is None for th in r.kept.values()), "spans_without_probability"),
               (r.count("spans_over_rate") == r.count("spans_sampled_out") > 0, "spans_over_rate")]
