@@ -61,7 +61,7 @@ struct capture_case {
 	bool framed; /* its streams are of frames.h */
 };
 
-extern const struct capture_case cases_calls[], cases_sockets[], cases_odd[], cases_frames[];
+extern const struct capture_case cases_calls[], cases_sockets[], cases_odd[], cases_uring[], cases_frames[];
 extern struct expected *expected;
 
 /* ---- actor.c: what cases are made of ---- */

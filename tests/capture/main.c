@@ -23,9 +23,18 @@
 static int n_run, n_failed;
 static int orders[2], answers[2];
 
+#ifdef NO_LIBURING
+static void no_liburing(void)
+{
+	act_skip("built without liburing");
+}
+
+const struct capture_case cases_uring[] = { { "liburing", no_liburing, NULL, false }, { 0 } };
+#endif
+
 static const struct capture_case *case_at(int n)
 {
-	const struct capture_case *lists[] = { cases_calls, cases_sockets, cases_odd, cases_frames };
+	const struct capture_case *lists[] = { cases_calls, cases_sockets, cases_odd, cases_uring, cases_frames };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		for (const struct capture_case *c = lists[i]; c->name; c++)

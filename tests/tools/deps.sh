@@ -8,6 +8,8 @@ build="gcc libc6-dev make pkg-config clang libbpf-dev libelf-dev zlib1g-dev libp
 tests="python3 nginx-light gunicorn wrk nghttp2-client curl socat jq procps iproute2 openssl xz-utils ca-certificates"
 # kernels in guests: tests/vm
 tests="$tests qemu-system-x86 qemu-system-arm busybox-static kmod zstd debian-archive-keyring lld llvm"
+# operations of io_uring: tests/capture
+tests="$tests liburing-dev"
 # servers and clients of HTTP/2, what the gRPC programs of tests/live are built with
 tests="$tests nghttp2-server python3-venv"
 languages="node:nodejs npm:npm go:golang-go cargo:cargo java:default-jdk-headless mvn:maven"
