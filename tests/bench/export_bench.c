@@ -23,12 +23,11 @@ static struct attr full_resource[] = {
 };
 
 static struct resource resource = { .refs = 1, .id = 9, .attrs = full_resource, .n_attrs = 8 };
-static struct arena_pool pool;
 static struct buf out, packed;
 
 static int to_protobuf(struct span **spans, uint32_t n)
 {
-	return otlp_encode(spans, n, "1", &pool, &out);
+	return otlp_encode(spans, n, "1", &out);
 }
 
 static int to_json(struct span **spans, uint32_t n)
@@ -38,7 +37,7 @@ static int to_json(struct span **spans, uint32_t n)
 
 static int to_gzip(struct span **spans, uint32_t n)
 {
-	int r = otlp_encode(spans, n, "1", &pool, &out);
+	int r = otlp_encode(spans, n, "1", &out);
 
 	buf_reset(&packed);
 	return r ? r : gzip_encode(buf_slice(&out), &packed);
@@ -70,7 +69,6 @@ int main(void)
 	static const uint32_t batches[] = { 1, 16, 512 };
 	struct span *spans[512];
 
-	arena_pool_init(&pool, 64 << 20);
 	buf_init(&out, 4 << 20);
 	buf_init(&packed, 4 << 20);
 	for (unsigned i = 0; i < 512; i++)
@@ -83,6 +81,5 @@ int main(void)
 	free_spans(spans, 512);
 	buf_fini(&out);
 	buf_fini(&packed);
-	arena_pool_fini(&pool);
 	return 0;
 }

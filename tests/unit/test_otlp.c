@@ -8,23 +8,18 @@
 #include "base/buf.h"
 #include "otlp.pb-c.h"
 
-#define POOL (64 * 1024 * 1024)
-
 static Otlp__ExportTraceServiceRequest *round_trip(struct span **spans, unsigned n, size_t limit, int *error)
 {
-	struct arena_pool pool;
 	struct buf out;
 	Otlp__ExportTraceServiceRequest *r = NULL;
 
-	arena_pool_init(&pool, limit);
-	buf_init(&out, OTLP_REQUEST_MAX);
-	*error = otlp_encode(spans, n, "1.2.3", &pool, &out);
+	buf_init(&out, limit);
+	*error = otlp_encode(spans, n, "1.2.3", &out);
 	if (!*error)
 		r = otlp__export_trace_service_request__unpack(NULL, out.n, (uint8_t *)out.p);
-	if (*error && (out.n || pool.used))
+	if (*error && out.n)
 		*error = 1; /* must be as it was */
 	buf_fini(&out);
-	arena_pool_fini(&pool);
 	return r;
 }
 
@@ -52,7 +47,7 @@ static void test_otlp__every_field_comes_back(void)
 	const Otlp__ResourceSpans *rs;
 	const Otlp__Span *m;
 	int error;
-	Otlp__ExportTraceServiceRequest *r = round_trip(&s, 1, POOL, &error);
+	Otlp__ExportTraceServiceRequest *r = round_trip(&s, 1, OTLP_REQUEST_MAX, &error);
 
 	REQUIRE(r && r->n_resource_spans == 1 && r->resource_spans[0]->n_scope_spans == 1);
 	rs = r->resource_spans[0];
@@ -86,7 +81,7 @@ static void test_otlp__every_type_comes_back(void)
 	const Otlp__AnyValue *v;
 	const Otlp__Span *m;
 	int error;
-	Otlp__ExportTraceServiceRequest *r = round_trip(&s, 1, POOL, &error);
+	Otlp__ExportTraceServiceRequest *r = round_trip(&s, 1, OTLP_REQUEST_MAX, &error);
 
 	REQUIRE(r);
 	CHECK(!r->resource_spans[0]->resource);
@@ -115,7 +110,7 @@ static void test_otlp__a_root_has_no_parent_status_or_state(void)
 	struct span *s = fake_bare(1, &fake_resources[2]);
 	const Otlp__Span *m;
 	int error;
-	Otlp__ExportTraceServiceRequest *r = round_trip(&s, 1, POOL, &error);
+	Otlp__ExportTraceServiceRequest *r = round_trip(&s, 1, OTLP_REQUEST_MAX, &error);
 
 	REQUIRE(r);
 	CHECK_INT(r->resource_spans[0]->resource->n_attributes, 0);
@@ -137,7 +132,7 @@ static void test_otlp__one_group_for_each_resource_in_order(void)
 
 	for (unsigned i = 0; i < 7; i++)
 		spans[i] = fake_http(i, &fake_resources[who[i]]);
-	r = round_trip(spans, 7, POOL, &error);
+	r = round_trip(spans, 7, OTLP_REQUEST_MAX, &error);
 	REQUIRE(r && r->n_resource_spans == 3);
 	CHECK_INT(r->resource_spans[0]->resource->n_attributes, 1);
 	CHECK_INT(r->resource_spans[1]->resource->n_attributes, 2);
@@ -163,7 +158,7 @@ static void test_otlp__many_resources_each_keep_their_spans(void)
 		many[i % (N / 2)] = (struct resource){ .id = 0x10000ULL * (i % (N / 2)) };
 		spans[i] = fake_bare(i, &many[i % (N / 2)]);
 	}
-	r = round_trip(spans, N, POOL, &error);
+	r = round_trip(spans, N, OTLP_REQUEST_MAX, &error);
 	REQUIRE(r && r->n_resource_spans == N / 2);
 	for (unsigned g = 0; g < N / 2; g++) {
 		const Otlp__ScopeSpans *ss = r->resource_spans[g]->scope_spans[0];
@@ -197,7 +192,7 @@ static void test_otlp__text_is_made_utf8(void)
 		Otlp__ExportTraceServiceRequest *r;
 
 		fake_attr(s, attr_s("k", cases[i].in));
-		r = round_trip(&s, 1, POOL, &error);
+		r = round_trip(&s, 1, OTLP_REQUEST_MAX, &error);
 		REQUIRE(r);
 		CHECK_SLICE(bytes(value_of(r->resource_spans[0]->scope_spans[0]->spans[0], "k")->string_value),
 			    cases[i].want);
@@ -206,28 +201,55 @@ static void test_otlp__text_is_made_utf8(void)
 	}
 }
 
-static void test_otlp__memory_running_out_anywhere_is_an_error(void)
+static void test_otlp__a_small_buffer_anywhere_is_an_error(void)
 {
 	struct span *spans[40];
-	int error = -1;
-	size_t limit = 0;
 	Otlp__ExportTraceServiceRequest *r = NULL;
 	unsigned failures = 0;
+	int error = -1;
 
 	for (unsigned i = 0; i < 40; i++)
 		spans[i] = fake_full(i, &fake_resources[i % 3]);
-	for (; !r && limit < POOL; limit += ARENA_BLOCK / 2) {
+	for (size_t limit = 1; !r && limit < OTLP_REQUEST_MAX; limit += 13) {
 		r = round_trip(spans, 40, limit, &error);
 		if (!r) {
-			CHECK_INT(error, -ENOMEM);
+			CHECK_INT(error, -EMSGSIZE);
 			failures++;
 		}
 	}
-	CHECK(r != NULL);
-	CHECK(failures > 20);
-	if (r)
-		done(r);
+	REQUIRE(r);
+	CHECK(failures > 1000);
+	CHECK_INT(r->n_resource_spans, 3);
+	done(r);
 	free_spans(spans, 40);
+}
+
+/* Lengths of every size of varint, of messages inside messages. */
+static void test_otlp__lengths(void)
+{
+	static const size_t sizes[] = { 0, 1, 100, 126, 127, 128, 129, 300, 16000, 16200, 16383, 16384, 16400, 2097000, 2097152, 2100000 };
+	_free_ char *text = malloc(2100000);
+
+	memset(text, 'x', 2100000);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct slice big = slice_of(text, sizes[i]);
+		struct span *s = fake_bare(1, &fake_resources[0]);
+		const Otlp__AnyValue *v;
+		Otlp__ExportTraceServiceRequest *r;
+		int error;
+
+		fake_attr(s, attr_s("before", SLICE("b")));
+		fake_attr(s, attr_s("big", big));
+		fake_attr(s, (struct attr){ .key = SLICE("list"), .type = ATTR_STRINGS, .strings = { &big, sizes[i] < 1000000 } });
+		fake_attr(s, attr_i("after", -1));
+		r = round_trip(&s, 1, OTLP_REQUEST_MAX, &error);
+		REQUIRE(r && r->resource_spans[0]->scope_spans[0]->spans[0]->n_attributes == 4);
+		v = value_of(r->resource_spans[0]->scope_spans[0]->spans[0], "big");
+		CHECK(v->string_value.len == sizes[i] && (!sizes[i] || !memcmp(v->string_value.data, text, sizes[i])));
+		CHECK_INT(value_of(r->resource_spans[0]->scope_spans[0]->spans[0], "after")->int_value, -1);
+		done(r);
+		span_free(s);
+	}
 }
 
 static void test_otlp__too_large_is_said_and_leaves_the_buffer(void)
@@ -238,11 +260,11 @@ static void test_otlp__too_large_is_said_and_leaves_the_buffer(void)
 
 	memset(huge, 'x', 5 * 1024 * 1024);
 	fake_attr(s, attr_s("k", slice_of(huge, 5 * 1024 * 1024)));
-	CHECK(!round_trip(&s, 1, POOL, &error));
+	CHECK(!round_trip(&s, 1, OTLP_REQUEST_MAX, &error));
 	CHECK_INT(error, -EMSGSIZE);
 	s->d.attrs[0].s.n = 4 * 1024 * 1024 - 1000;
 	{
-		Otlp__ExportTraceServiceRequest *r = round_trip(&s, 1, POOL, &error);
+		Otlp__ExportTraceServiceRequest *r = round_trip(&s, 1, OTLP_REQUEST_MAX, &error);
 
 		CHECK(r != NULL);
 		done(r);
@@ -258,7 +280,8 @@ int main(void)
 	RUN(test_otlp__one_group_for_each_resource_in_order);
 	RUN(test_otlp__many_resources_each_keep_their_spans);
 	RUN(test_otlp__text_is_made_utf8);
-	RUN(test_otlp__memory_running_out_anywhere_is_an_error);
+	RUN(test_otlp__a_small_buffer_anywhere_is_an_error);
+	RUN(test_otlp__lengths);
 	RUN(test_otlp__too_large_is_said_and_leaves_the_buffer);
 	return tap_done();
 }

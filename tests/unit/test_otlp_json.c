@@ -28,15 +28,15 @@ static void test_json__text_escapes_what_must_be(void)
 		{ SLICE("1234567é"), "1234567é" },
 		{ SLICE("\x80z\xe6\x97"), "\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd" },
 	};
-	struct json j;
+	struct writer j;
 	struct buf b;
 
 	buf_init(&b, 4096);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		buf_reset(&b);
-		json_begin(&j, &b);
+		writer_begin(&j, &b);
 		json_text(&j, cases[i].in);
-		CHECK_INT(json_end(&j), 0);
+		CHECK_INT(writer_end(&j), 0);
 		CHECK_SLICE(buf_slice(&b), cases[i].want);
 	}
 	buf_fini(&b);
@@ -45,7 +45,7 @@ static void test_json__text_escapes_what_must_be(void)
 /* Each byte value at each place of a word, beside its neighbours: none is missed and none is escaped for another's sake. */
 static void test_json__every_byte_at_every_place(void)
 {
-	struct json j;
+	struct writer j;
 	struct buf b;
 
 	buf_init(&b, 4096);
@@ -57,9 +57,9 @@ static void test_json__every_byte_at_every_place(void)
 			memset(text, 'x', sizeof(text));
 			text[at] = (char)c;
 			buf_reset(&b);
-			json_begin(&j, &b);
+			writer_begin(&j, &b);
 			json_text(&j, slice_of(text, sizeof(text)));
-			CHECK_INT(json_end(&j), 0);
+			CHECK_INT(writer_end(&j), 0);
 			CHECK(plain == (b.n == sizeof(text)));
 			CHECK(!memcmp(b.p, text, at) && (plain ? b.p[at] == (char)c : b.p[at] == '\\'));
 			snprintf(want, sizeof(want), "%.*s", (int)(18 - at), "xxxxxxxxxxxxxxxxxx");
@@ -72,24 +72,24 @@ static void test_json__numbers(void)
 {
 	static const uint64_t us[] = { 0, 9, 10, 99, 100, 101, 999, 1000, 65535, 1700000000123456789ULL, UINT64_MAX };
 	static const int64_t is[] = { 0, -1, -99, INT64_MIN, INT64_MAX };
-	struct json j;
+	struct writer j;
 	struct buf b;
 	char want[32];
 
 	buf_init(&b, 4096);
 	for (size_t i = 0; i < ARRAY_SIZE(us); i++) {
 		buf_reset(&b);
-		json_begin(&j, &b);
+		writer_begin(&j, &b);
 		json_u64(&j, us[i]);
-		CHECK_INT(json_end(&j), 0);
+		CHECK_INT(writer_end(&j), 0);
 		snprintf(want, sizeof(want), "%llu", (unsigned long long)us[i]);
 		CHECK_SLICE(buf_slice(&b), want);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(is); i++) {
 		buf_reset(&b);
-		json_begin(&j, &b);
+		writer_begin(&j, &b);
 		json_i64(&j, is[i]);
-		CHECK_INT(json_end(&j), 0);
+		CHECK_INT(writer_end(&j), 0);
 		snprintf(want, sizeof(want), "%lld", (long long)is[i]);
 		CHECK_SLICE(buf_slice(&b), want);
 	}
@@ -98,16 +98,16 @@ static void test_json__numbers(void)
 
 static void test_json__doubles_that_json_does_not_know(void)
 {
-	struct json j;
+	struct writer j;
 	struct buf b;
 
 	buf_init(&b, 4096);
-	json_begin(&j, &b);
+	writer_begin(&j, &b);
 	json_double(&j, NAN);
 	json_double(&j, INFINITY);
 	json_double(&j, -INFINITY);
 	json_double(&j, 0.5);
-	CHECK_INT(json_end(&j), 0);
+	CHECK_INT(writer_end(&j), 0);
 	CHECK_SLICE(buf_slice(&b), "\"NaN\"\"Infinity\"\"-Infinity\"0.5");
 	buf_fini(&b);
 }
@@ -185,7 +185,6 @@ static bool same_by_python(const char *dir, struct slice pb, struct slice json)
 static void test_otlp_json__says_what_protobuf_says(void)
 {
 	char dir[] = "/tmp/otlp_json.XXXXXX", command[64];
-	struct arena_pool pool;
 	struct span *spans[30];
 	struct buf pb, json;
 	_free_ char *huge = malloc(300000);
@@ -200,10 +199,9 @@ static void test_otlp_json__says_what_protobuf_says(void)
 	fake_attr(spans[3], (struct attr){ .key = SLICE("tiny"), .type = ATTR_DOUBLE, .d = 5e-324 });
 	fake_attr(spans[3], attr_s("huge", slice_of(huge, 300000)));
 	fake_attr(spans[5], attr_s("bad", SLICE("\xff\xc0\xaf ok \xed\xa0\x80 \xe2\x82")));
-	arena_pool_init(&pool, 64 << 20);
 	buf_init(&pb, 4 << 20);
 	buf_init(&json, 4 << 20);
-	CHECK_INT(otlp_encode(spans, 30, "1", &pool, &pb), 0);
+	CHECK_INT(otlp_encode(spans, 30, "1", &pb), 0);
 	CHECK_INT(otlp_json_encode(spans, 30, "1", &json), 0);
 	CHECK(same_by_python(dir, buf_slice(&pb), buf_slice(&json)));
 	spans[4]->flags ^= 1; /* and the comparison can fail */
@@ -212,7 +210,6 @@ static void test_otlp_json__says_what_protobuf_says(void)
 	CHECK(!same_by_python(dir, buf_slice(&pb), buf_slice(&json)));
 	buf_fini(&pb);
 	buf_fini(&json);
-	arena_pool_fini(&pool);
 	free_spans(spans, 30);
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	CHECK_INT(system(command), 0);

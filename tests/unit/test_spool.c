@@ -419,7 +419,7 @@ static void test_decode__spans_come_back_as_they_were(void)
 	buf_init(&b, MIB);
 	for (unsigned i = 0; i < 20; i++) /* in the order of resources: that is how they come back */
 		spans[i] = i % 2 ? fake_full(i, &fake_resources[i / 7]) : fake_bare(i, i < 19 ? &fake_resources[i / 7] : NULL);
-	REQUIRE(!otlp_encode(spans, 20, "1", &pool, &message));
+	REQUIRE(!otlp_encode(spans, 20, "1", &message));
 	REQUIRE(!otlp_decode(buf_slice(&message), 20, &arena, &id, &d));
 	for (unsigned i = 0; i < 20; i++)
 		again[i] = &d.spans[i];
@@ -461,7 +461,7 @@ static void test_decode__survives_nonsense(void)
 	buf_init(&message, MIB);
 	for (unsigned i = 0; i < 8; i++)
 		spans[i] = fake_full(i, &fake_resources[i % 3]);
-	REQUIRE(!otlp_encode(spans, 8, "1", &pool, &message));
+	REQUIRE(!otlp_encode(spans, 8, "1", &message));
 	for (int k = 0; k < 20000; k++) {
 		char *copy = malloc(message.n);
 

@@ -10,12 +10,10 @@ static char text[64 * 1024];
 
 static const char *encode(struct span **spans, uint32_t n)
 {
-	struct arena_pool pool;
 	struct buf out;
 
-	arena_pool_init(&pool, 1 << 20);
 	buf_init(&out, sizeof(text) - 1);
-	if (http_zipkin.encode(spans, n, "1.2", &pool, &out))
+	if (http_zipkin.encode(spans, n, "1.2", &out))
 		snprintf(text, sizeof(text), "error");
 	else
 		snprintf(text, sizeof(text), "%.*s", (int)out.n, out.p);
@@ -105,13 +103,11 @@ static void test_zipkin__long_names(void)
 static void test_zipkin__a_small_buffer_is_left_as_it_was(void)
 {
 	struct span *s = fake_full(1, &fake_resources[0]);
-	struct arena_pool pool;
 	struct buf out;
 
-	arena_pool_init(&pool, 1 << 20);
 	for (size_t max = 1; max < 2000; max += 7) {
 		buf_init(&out, max);
-		CHECK(http_zipkin.encode(&s, 1, "1", &pool, &out) < 0 ? !out.n : out.n > 500);
+		CHECK(http_zipkin.encode(&s, 1, "1", &out) < 0 ? !out.n : out.n > 500);
 		buf_fini(&out);
 	}
 	span_free(s);

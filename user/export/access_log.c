@@ -48,22 +48,22 @@ static const struct attr *find(const struct attr *attrs, uint32_t n, const char 
 	return NULL;
 }
 
-static void put_name(struct json *j, const char *name)
+static void put_name(struct writer *j, const char *name)
 {
-	json_lit(j, ",\"");
+	writer_lit(j, ",\"");
 	json_text(j, slice_str(name));
-	json_lit(j, "\":");
+	writer_lit(j, "\":");
 }
 
-static void put_text(struct json *j, const char *name, struct slice s)
+static void put_text(struct writer *j, const char *name, struct slice s)
 {
 	put_name(j, name);
-	json_lit(j, "\"");
+	writer_lit(j, "\"");
 	json_text(j, s);
-	json_lit(j, "\"");
+	writer_lit(j, "\"");
 }
 
-static void put_attr(struct json *j, const char *name, const struct attr *a)
+static void put_attr(struct writer *j, const char *name, const struct attr *a)
 {
 	if (a->type == ATTR_STRING) {
 		put_text(j, name, a->s);
@@ -75,7 +75,7 @@ static void put_attr(struct json *j, const char *name, const struct attr *a)
 	}
 }
 
-static void put_members(struct json *j, const struct span *s)
+static void put_members(struct writer *j, const struct span *s)
 {
 	const char *had = "";
 
@@ -90,7 +90,7 @@ static void put_members(struct json *j, const struct span *s)
 }
 
 /* RFC 3339, UTC. */
-static void put_time(struct json *j, uint64_t ns)
+static void put_time(struct writer *j, uint64_t ns)
 {
 	time_t seconds = (time_t)(ns / NS_PER_S);
 	struct tm tm = { 0 };
@@ -100,28 +100,28 @@ static void put_time(struct json *j, uint64_t ns)
 	gmtime_r(&seconds, &tm);
 	n = snprintf(text, sizeof(text), "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%06uZ\"", (tm.tm_year + 1900) % 10000,
 		     tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(ns % NS_PER_S / 1000));
-	json_raw(j, text, (size_t)n);
+	writer_raw(j, text, (size_t)n);
 }
 
-static void put_duration(struct json *j, const struct span *s)
+static void put_duration(struct writer *j, const struct span *s)
 {
 	uint64_t us = s->end > s->start ? (s->end - s->start) / 1000 : 0;
 	char text[32];
 
 	put_name(j, "duration_ms");
-	json_raw(j, text, (size_t)snprintf(text, sizeof(text), "%llu.%03u", (unsigned long long)(us / 1000),
+	writer_raw(j, text, (size_t)snprintf(text, sizeof(text), "%llu.%03u", (unsigned long long)(us / 1000),
 					   (unsigned)(us % 1000)));
 }
 
-static void put_id(struct json *j, const char *name, const uint8_t *id, size_t n)
+static void put_id(struct writer *j, const char *name, const uint8_t *id, size_t n)
 {
 	put_name(j, name);
-	json_lit(j, "\"");
+	writer_lit(j, "\"");
 	json_hex(j, id, n);
-	json_lit(j, "\"");
+	writer_lit(j, "\"");
 }
 
-static void put_process(struct json *j, const struct resource *r)
+static void put_process(struct writer *j, const struct resource *r)
 {
 	const struct attr *pid = r ? find(r->attrs, r->n_attrs, "process.pid") : NULL;
 
@@ -131,7 +131,7 @@ static void put_process(struct json *j, const struct resource *r)
 		put_attr(j, "pid", pid);
 }
 
-static void put_line(struct json *j, const struct span *s)
+static void put_line(struct writer *j, const struct span *s)
 {
 	static const char *const kinds[] = { [SPAN_SERVER] = "server", [SPAN_CLIENT] = "client",
 					     [SPAN_PRODUCER] = "producer", [SPAN_CONSUMER] = "consumer" };
@@ -147,15 +147,15 @@ static void put_line(struct json *j, const struct span *s)
 	put_id(j, "span_id", s->span_id, sizeof(s->span_id));
 	if (memcmp(s->parent_id, root, sizeof(root)))
 		put_id(j, "parent_id", s->parent_id, sizeof(s->parent_id));
-	json_lit(j, "}\n");
+	writer_lit(j, "}\n");
 }
 
 int access_log_encode(struct span *const *spans, uint32_t n, struct buf *out)
 {
-	struct json j;
+	struct writer j;
 
-	json_begin(&j, out);
+	writer_begin(&j, out);
 	for (uint32_t i = 0; i < n; i++)
 		put_line(&j, spans[i]);
-	return json_end(&j);
+	return writer_end(&j);
 }

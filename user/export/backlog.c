@@ -11,14 +11,12 @@
 #include "base/stats.h"
 #include "export/otlp_decode.h"
 
-#define TREE_MAX (32 * 1024 * 1024)
 #define TAKEN_MAX (64 * 1024 * 1024)
 #define TEXT_KEEP (1024 * 1024)
 
 struct backlog {
 	struct spool *spool;
 	const char *version;
-	struct arena_pool trees; /* of encoding */
 	struct arena_pool taken; /* spans that came back */
 	struct buf text;
 	uint32_t parcels;
@@ -41,7 +39,6 @@ void backlog_free(struct backlog *b)
 	if (!b)
 		return;
 	spool_close(b->spool);
-	arena_pool_fini(&b->trees);
 	arena_pool_fini(&b->taken);
 	buf_fini(&b->text);
 	free(b);
@@ -60,7 +57,6 @@ int backlog_new(struct backlog **out, const struct spool_config *c, const char *
 	if (!b)
 		return -ENOMEM;
 	b->version = version;
-	arena_pool_init(&b->trees, TREE_MAX);
 	arena_pool_init(&b->taken, TAKEN_MAX);
 	buf_init(&b->text, MIN((uint64_t)SEGMENT_RECORD_MAX, c->size / 4));
 	r = spool_open(&b->spool, c);
@@ -86,7 +82,7 @@ static int put_some(struct backlog *b, struct span *const *spans, uint32_t n, bo
 		marks[i] = spans[i]->acked || spans[i]->spooled ? MARK_SHARED : MARK_OPEN;
 	buf_reset(&b->text);
 	if (!r)
-		r = n > SEGMENT_SPANS_MAX ? -EMSGSIZE : otlp_encode(spans, n, b->version, &b->trees, &b->text);
+		r = n > SEGMENT_SPANS_MAX ? -EMSGSIZE : otlp_encode(spans, n, b->version, &b->text);
 	if (!r)
 		r = spool_put(b->spool, marks, n, buf_slice(&b->text), first);
 	for (uint32_t i = 0; !r && i < n; i++)

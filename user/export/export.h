@@ -120,7 +120,7 @@ struct export_batch *export_batch_split(struct export_batch *b);
 #define OTLP_REQUEST_MAX (4 * 1024 * 1024) /* many servers refuse more */
 
 struct buf;
-int otlp_encode(struct span *const *spans, uint32_t n, const char *version, struct arena_pool *pool, struct buf *out);
+int otlp_encode(struct span *const *spans, uint32_t n, const char *version, struct buf *out);
 int otlp_json_encode(struct span *const *spans, uint32_t n, const char *version, struct buf *out); /* one line, no LF */
 
 #endif

@@ -25,7 +25,6 @@
 #define RETRY_FIRST (1 * NS_PER_S)
 #define RETRY_CAP (10 * NS_PER_S)
 #define GIVE_UP (300 * NS_PER_S) /* age of a batch; also the longest wait that a server may ask for */
-#define TREE_MAX (32 * 1024 * 1024)
 #define SAY_EVERY (60 * NS_PER_S)
 
 /* One request under way. */
@@ -54,7 +53,6 @@ struct exporter {
 	struct slot slots[SLOTS];
 	struct list waiting; /* struct export_batch */
 	struct health health;
-	struct arena_pool pool;
 	struct buf plain; /* what gzip reads */
 	struct rng rng;
 	uint64_t say_refused, say_partial; /* quiet until then */
@@ -78,7 +76,7 @@ static bool may_say(uint64_t *quiet_until, uint64_t now)
 
 static int encode(struct exporter *x, const struct export_batch *b, struct buf *body)
 {
-	return http_format_encode(x->opt.format, x->opt.http->gzip, b, x->version, &x->pool, &x->plain, body);
+	return http_format_encode(x->opt.format, x->opt.http->gzip, b, x->version, &x->plain, body);
 }
 
 /* Encodes, halving the batch until it fits; the rest waits at the front. */
@@ -318,7 +316,6 @@ static void http_close(struct exporter *x)
 	while ((i = list_pop(&x->waiting)))
 		export_batch_done(x->o, list_entry(i, struct export_batch, link), STAT_drop_unsent);
 	buf_fini(&x->plain);
-	arena_pool_fini(&x->pool);
 	http_options_fini(&x->opt);
 	ring_free(x->ring);
 	free(x);
@@ -355,7 +352,6 @@ static int http_open(struct exporter **out, struct outlet *o, const char *option
 	x->version = version;
 	x->index = at->index;
 	list_init(&x->waiting);
-	arena_pool_init(&x->pool, TREE_MAX);
 	buf_init(&x->plain, OTLP_REQUEST_MAX);
 	rng_seed(&x->rng, clock_boot(), (uint64_t)getpid() << 16 | at->index);
 	r = http_options_init(&x->opt, option, http, at->index, version);

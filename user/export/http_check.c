@@ -50,24 +50,21 @@ static int ask(struct check *c, CURLM *multi)
 	_cleanup_(buf_fini) struct buf body, plain;
 	struct post_config pc = http_options_post(c->opt);
 	struct export_batch empty = { 0 };
-	struct arena_pool pool;
 	struct post *post;
 	int r;
 
 	buf_init(&body, OTLP_REQUEST_MAX);
 	buf_init(&plain, OTLP_REQUEST_MAX);
-	arena_pool_init(&pool, OTLP_REQUEST_MAX);
 	pc.timeout = CHECK_NS;
 	r = post_new(&post, multi, &pc, on_answer, c);
 	if (r)
 		return r;
-	r = http_format_encode(c->opt->format, c->opt->http->gzip, &empty, "", &pool, &plain, &body);
+	r = http_format_encode(c->opt->format, c->opt->http->gzip, &empty, "", &plain, &body);
 	if (!r)
 		r = post_start(post, buf_slice(&body));
 	if (!r)
 		wait_for(c, multi);
 	post_free(post);
-	arena_pool_fini(&pool);
 	return r;
 }
 

@@ -52,18 +52,18 @@ int http_format_body(const struct http_format_ops *f, bool gzip, struct slice pl
 }
 
 int http_format_encode(const struct http_format_ops *f, bool gzip, const struct export_batch *b, const char *version,
-		       struct arena_pool *pool, struct buf *plain, struct buf *body)
+		       struct buf *plain, struct buf *body)
 {
 	int r;
 
 	if (gzip) {
 		buf_reset(plain);
-		r = f->encode(b->spans, b->n, version, pool, plain);
+		r = f->encode(b->spans, b->n, version, plain);
 		return r ? r : http_format_body(f, true, buf_slice(plain), body);
 	}
 	r = frame_begin(f, body); /* without compression the message is written where it belongs */
 	if (!r)
-		r = f->encode(b->spans, b->n, version, pool, body);
+		r = f->encode(b->spans, b->n, version, body);
 	if (!r)
 		frame_end(f, false, body);
 	return r;

@@ -33,7 +33,7 @@ struct http_format_ops {
 	const char *path; /* of a socket's URL, and of all gRPC */
 	bool grpc;	  /* HTTP/2, framed, the status in the trailers */
 	/* Appends the plain message. 0, -EMSGSIZE (fewer spans may fit), -ENOMEM; `out` keeps what it had. */
-	int (*encode)(struct span *const *spans, uint32_t n, const char *version, struct arena_pool *pool, struct buf *out);
+	int (*encode)(struct span *const *spans, uint32_t n, const char *version, struct buf *out);
 	void (*judge)(const struct post_answer *a, struct http_verdict *v);
 };
 
@@ -48,7 +48,7 @@ const struct http_format_ops *http_format(uint8_t format); /* enum http_format *
 int http_format_body(const struct http_format_ops *f, bool gzip, struct slice plain, struct buf *body);
 /* Spans as a body; `plain` is memory to work in. As encode(). */
 int http_format_encode(const struct http_format_ops *f, bool gzip, const struct export_batch *b, const char *version,
-		       struct arena_pool *pool, struct buf *plain, struct buf *body);
+		       struct buf *plain, struct buf *body);
 
 /* ---- for formats ---- */
 

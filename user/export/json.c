@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/json.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,47 +8,6 @@
 #include "base/hex.h"
 #include "base/scope.h"
 #include "base/utf8.h"
-
-void json_begin(struct json *j, struct buf *out)
-{
-	*j = (struct json){ .out = out, .start = out->n };
-	if (out->p) {
-		j->at = out->p + out->n;
-		j->end = out->p + out->cap;
-	}
-}
-
-bool json_grow(struct json *j, size_t n)
-{
-	struct buf *b = j->out;
-	char *p;
-
-	if (j->error)
-		return false;
-	if (j->at)
-		b->n = (size_t)(j->at - b->p);
-	p = buf_room(b, n);
-	if (!p) {
-		j->error = n > b->max || b->n > b->max - n ? -EMSGSIZE : -ENOMEM;
-		j->at = j->end = NULL;
-		return false;
-	}
-	j->at = p;
-	j->end = b->p + b->cap;
-	return true;
-}
-
-int json_end(struct json *j)
-{
-	if (j->error) {
-		j->out->n = j->start;
-		j->out->failed = false;
-		return j->error;
-	}
-	if (j->at)
-		j->out->n = (size_t)(j->at - j->out->p);
-	return 0;
-}
 
 #define ONES 0x0101010101010101ULL
 #define HIGHS 0x8080808080808080ULL
@@ -103,13 +61,13 @@ static char *put_char(char *to, const char *s, size_t n, size_t *len)
 
 #define PIECE 128u /* asked for at once, at the worst 6 bytes for each */
 
-void json_text(struct json *j, struct slice s)
+void json_text(struct writer *j, struct slice s)
 {
 	size_t i = 0, stop, len;
 	uint64_t v;
 
 	while (i < s.n) {
-		if (!json_room(j, PIECE * 6 + sizeof(v)))
+		if (!writer_room(j, PIECE * 6 + sizeof(v)))
 			return;
 		stop = MIN(s.n, i + PIECE);
 		while (i < stop) {
@@ -128,7 +86,7 @@ void json_text(struct json *j, struct slice s)
 	}
 }
 
-void json_u64(struct json *j, uint64_t v)
+void json_u64(struct writer *j, uint64_t v)
 {
 	static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
 				    "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
@@ -146,31 +104,31 @@ void json_u64(struct json *j, uint64_t v)
 	} else {
 		*--p = (char)('0' + v);
 	}
-	json_raw(j, p, (size_t)(text + sizeof(text) - p));
+	writer_raw(j, p, (size_t)(text + sizeof(text) - p));
 }
 
-void json_i64(struct json *j, int64_t v)
+void json_i64(struct writer *j, int64_t v)
 {
 	if (v < 0)
-		json_lit(j, "-");
+		writer_lit(j, "-");
 	json_u64(j, v < 0 ? -(uint64_t)v : (uint64_t)v);
 }
 
-void json_double(struct json *j, double v)
+void json_double(struct writer *j, double v)
 {
 	char text[32];
 
 	if (isnan(v))
-		json_lit(j, "\"NaN\"");
+		writer_lit(j, "\"NaN\"");
 	else if (isinf(v))
-		json_raw(j, v < 0 ? "\"-Infinity\"" : "\"Infinity\"", v < 0 ? 11 : 10);
+		writer_raw(j, v < 0 ? "\"-Infinity\"" : "\"Infinity\"", v < 0 ? 11 : 10);
 	else
-		json_raw(j, text, (size_t)snprintf(text, sizeof(text), "%.17g", v));
+		writer_raw(j, text, (size_t)snprintf(text, sizeof(text), "%.17g", v));
 }
 
-void json_hex(struct json *j, const uint8_t *p, size_t n)
+void json_hex(struct writer *j, const uint8_t *p, size_t n)
 {
-	if (!json_room(j, 2 * n))
+	if (!writer_room(j, 2 * n))
 		return;
 	hex_put(j->at, p, n);
 	j->at += 2 * n;

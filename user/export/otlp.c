@@ -1,248 +1,220 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Spans as protobuf. The message tree lives in an arena of the caller's pool and borrows every text it can. */
+/* Spans as protobuf (opentelemetry-proto: trace, common, resource), in one pass over them. */
 #include <errno.h>
 
-#include "base/buf.h"
 #include "base/scope.h"
 #include "base/utf8.h"
 #include "export/export.h"
 #include "export/group.h"
+#include "export/protobuf.h"
 #include "host/process.h"
-#include "otlp.pb-c.h"
 
-static ProtobufCBinaryData bytes_of(const void *p, size_t n)
-{
-	return (ProtobufCBinaryData){ .len = n, .data = (uint8_t *)p };
-}
+/* Numbers of fields. */
+enum { REQUEST_RESOURCE_SPANS = 1 };
+enum { RESOURCE_SPANS_RESOURCE = 1, RESOURCE_SPANS_SCOPE_SPANS = 2, RESOURCE_SPANS_SCHEMA_URL = 3 };
+enum { RESOURCE_ATTRIBUTES = 1 };
+enum { SCOPE_SPANS_SCOPE = 1, SCOPE_SPANS_SPANS = 2, SCOPE_SPANS_SCHEMA_URL = 3 };
+enum { SCOPE_NAME = 1, SCOPE_VERSION = 2 };
+enum {
+	SPAN_TRACE_ID = 1, SPAN_SPAN_ID = 2, SPAN_TRACE_STATE = 3, SPAN_PARENT_SPAN_ID = 4, SPAN_NAME = 5, SPAN_KIND = 6,
+	SPAN_START = 7, SPAN_END = 8, SPAN_ATTRIBUTES = 9, SPAN_DROPPED_ATTRIBUTES = 10, SPAN_STATUS = 15, SPAN_FLAGS = 16,
+};
+enum { STATUS_CODE = 3 };
+enum { KEY_VALUE_KEY = 1, KEY_VALUE_VALUE = 2 };
+enum { VALUE_STRING = 1, VALUE_BOOL = 2, VALUE_INT = 3, VALUE_DOUBLE = 4, VALUE_ARRAY = 5 };
+enum { ARRAY_VALUES = 1 };
 
-/* One bad byte would make a receiver refuse the whole batch. */
-static int text(struct arena *a, struct slice s, ProtobufCBinaryData *out)
-{
-	char *to;
+/* Bytes that a message's length takes: below 128, 16 Ki, 2 Mi. */
+enum { SMALL = 1, MEDIUM = 2, LARGE = 3 };
 
-	if (utf8_valid(s)) {
-		*out = bytes_of(s.p, s.n);
-		return 0;
-	}
-	to = arena_alloc(a, utf8_clean(NULL, s));
-	if (!to)
-		return -ENOMEM;
-	*out = bytes_of(to, utf8_clean(to, s));
-	return 0;
-}
-
-static int put_string(struct arena *a, struct slice s, Otlp__AnyValue *v)
-{
-	*v = (Otlp__AnyValue){ .base = PROTOBUF_C_MESSAGE_INIT(&otlp__any_value__descriptor) };
-	v->value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
-	return text(a, s, &v->string_value);
-}
-
-static int put_strings(struct arena *a, const struct attr *attr, Otlp__AnyValue *v)
-{
-	size_t n = attr->strings.n;
-	Otlp__ArrayValue *array = arena_alloc(a, sizeof(*array));
-	Otlp__AnyValue *values = arena_alloc(a, n * sizeof(*values)), **list = arena_alloc(a, n * sizeof(*list));
-	int r = array && values && list ? 0 : -ENOMEM;
-
-	for (size_t i = 0; !r && i < n; i++) {
-		list[i] = &values[i];
-		r = put_string(a, attr->strings.v[i], &values[i]);
-	}
-	if (r)
-		return r;
-	*array = (Otlp__ArrayValue)OTLP__ARRAY_VALUE__INIT;
-	array->n_values = n;
-	array->values = list;
-	v->value_case = OTLP__ANY_VALUE__VALUE_ARRAY_VALUE;
-	v->array_value = array;
-	return 0;
-}
-
-static int put_value(struct arena *a, const struct attr *attr, Otlp__AnyValue *v)
-{
-	*v = (Otlp__AnyValue){ .base = PROTOBUF_C_MESSAGE_INIT(&otlp__any_value__descriptor) };
-	switch (attr->type) {
-	case ATTR_STRING:
-		return put_string(a, attr->s, v);
-	case ATTR_STRINGS:
-		return put_strings(a, attr, v);
-	case ATTR_INT:
-		v->value_case = OTLP__ANY_VALUE__VALUE_INT_VALUE;
-		v->int_value = attr->i;
-		return 0;
-	case ATTR_BOOL:
-		v->value_case = OTLP__ANY_VALUE__VALUE_BOOL_VALUE;
-		v->bool_value = attr->b;
-		return 0;
-	case ATTR_DOUBLE:
-		v->value_case = OTLP__ANY_VALUE__VALUE_DOUBLE_VALUE;
-		v->double_value = attr->d;
-		return 0;
-	}
-	return 0; /* an empty value is legal */
-}
-
-/* *list has n elements. */
-static int put_attrs(struct arena *a, const struct attr *attrs, size_t n, Otlp__KeyValue ***list)
-{
-	Otlp__KeyValue *pairs = arena_alloc(a, n * sizeof(*pairs)), **p = arena_alloc(a, n * sizeof(*p));
-	Otlp__AnyValue *values = arena_alloc(a, n * sizeof(*values));
-	int r = pairs && p && values ? 0 : -ENOMEM;
-
-	for (size_t i = 0; !r && i < n; i++) {
-		p[i] = &pairs[i];
-		pairs[i] = (Otlp__KeyValue)OTLP__KEY_VALUE__INIT;
-		pairs[i].value = &values[i];
-		r = text(a, attrs[i].key, &pairs[i].key);
-		if (!r)
-			r = put_value(a, &attrs[i], &values[i]);
-	}
-	if (!r)
-		*list = p;
-	return r;
-}
-
-static int put_status(struct arena *a, const struct span *s, Otlp__Span *m)
-{
-	if (s->d.status == STATUS_UNSET)
-		return 0;
-	m->status = arena_alloc(a, sizeof(*m->status));
-	if (!m->status)
-		return -ENOMEM;
-	*m->status = (Otlp__Status)OTLP__STATUS__INIT;
-	m->status->code = s->d.status;
-	return 0;
-}
-
-static int put_span(struct arena *a, const struct span *s, Otlp__Span *m)
-{
-	static const uint8_t root[8];
-	int r;
-
-	*m = (Otlp__Span)OTLP__SPAN__INIT;
-	m->trace_id = bytes_of(s->trace_id, 16);
-	m->span_id = bytes_of(s->span_id, 8);
-	m->has_parent_span_id = memcmp(s->parent_id, root, 8) != 0;
-	m->parent_span_id = bytes_of(s->parent_id, 8);
-	m->has_trace_state = s->trace_state.n > 0;
-	m->kind = s->kind;
-	m->start_time_unix_nano = s->start;
-	m->end_time_unix_nano = s->end;
-	m->flags = s->flags;
-	m->has_dropped_attributes_count = s->d.dropped_attrs > 0;
-	m->dropped_attributes_count = s->d.dropped_attrs;
-	m->n_attributes = s->d.n_attrs;
-	r = text(a, s->trace_state, &m->trace_state);
-	if (!r)
-		r = text(a, s->d.name, &m->name);
-	if (!r)
-		r = put_attrs(a, s->d.attrs, s->d.n_attrs, &m->attributes);
-	return r ? r : put_status(a, s, m);
-}
-
-static int put_resource(struct arena *a, const struct resource *r, Otlp__ResourceSpans *to)
-{
-	if (!r)
-		return 0;
-	to->resource = arena_alloc(a, sizeof(*to->resource));
-	if (!to->resource)
-		return -ENOMEM;
-	*to->resource = (Otlp__Resource)OTLP__RESOURCE__INIT;
-	to->resource->n_attributes = r->n_attrs;
-	return put_attrs(a, r->attrs, r->n_attrs, &to->resource->attributes);
-}
-
-struct encoder {
-	struct arena arena;
-	struct span *const *spans;
-	struct groups groups;
-	Otlp__InstrumentationScope scope;
+/* A text as it will be written: one bad byte would make a receiver refuse the whole batch. */
+struct text {
+	struct slice s;
+	size_t n; /* bytes, made UTF-8 */
 };
 
-static int put_spans(struct encoder *e, const struct group *g, Otlp__ScopeSpans *to)
+static struct text text_of(struct slice s)
 {
-	Otlp__Span *m = arena_alloc(&e->arena, g->n * sizeof(*m)), **list = arena_alloc(&e->arena, g->n * sizeof(*list));
-	int r = m && list ? 0 : -ENOMEM;
+	return (struct text){ s, utf8_valid(s) ? s.n : utf8_clean(NULL, s) };
+}
 
-	to->spans = list;
-	for (uint32_t i = g->first; !r && i != GROUP_END; i = groups_next(&e->groups, g, i)) {
-		list[to->n_spans++] = m;
-		r = put_span(&e->arena, e->spans[i], m++);
+/* Field of a string; there is room for it. */
+static char *put_text(char *to, uint32_t number, struct text t)
+{
+	to = pb_put_varint(pb_put_tag(to, number, PB_BYTES), t.n);
+	if (t.n != t.s.n)
+		utf8_clean(to, t.s);
+	else if (t.n)
+		memcpy(to, t.s.p, t.n);
+	return to + t.n;
+}
+
+static size_t text_size(struct text t)
+{
+	return 1 + pb_varint_size(t.n) + t.n; /* numbers below 16 have a tag of one byte */
+}
+
+static void put_string(struct writer *w, uint32_t number, struct slice s)
+{
+	struct text t = text_of(s);
+
+	if (writer_room(w, text_size(t)))
+		w->at = put_text(w->at, number, t);
+}
+
+/* What most attributes are, without a detour: all sizes are known beforehand. */
+static void put_string_attr(struct writer *w, uint32_t number, const struct attr *a)
+{
+	struct text key = text_of(a->key), value = text_of(a->s);
+	size_t any = text_size(value), pair = text_size(key) + 1 + pb_varint_size(any) + any;
+
+	if (!writer_room(w, 1 + PB_VARINT_MAX + pair))
+		return;
+	w->at = pb_put_varint(pb_put_tag(w->at, number, PB_BYTES), pair);
+	w->at = put_text(w->at, KEY_VALUE_KEY, key);
+	w->at = pb_put_varint(pb_put_tag(w->at, KEY_VALUE_VALUE, PB_BYTES), any);
+	w->at = put_text(w->at, VALUE_STRING, value);
+}
+
+static void put_array(struct writer *w, const struct attr *a)
+{
+	struct pb_mark array = pb_open(w, VALUE_ARRAY, SMALL);
+
+	for (size_t i = 0; i < a->strings.n; i++) {
+		struct pb_mark value = pb_open(w, ARRAY_VALUES, SMALL);
+
+		put_string(w, VALUE_STRING, a->strings.v[i]);
+		pb_close(w, value);
 	}
-	return r;
+	pb_close(w, array);
 }
 
-static int put_group(struct encoder *e, const struct group *g, Otlp__ResourceSpans *to)
+static void put_double(struct writer *w, double d)
 {
-	Otlp__ScopeSpans *scope = arena_alloc(&e->arena, sizeof(*scope));
-	Otlp__ScopeSpans **list = arena_alloc(&e->arena, sizeof(*list));
-	int r;
+	uint64_t bits;
 
-	if (!scope || !list)
-		return -ENOMEM;
-	*list = scope;
-	*scope = (Otlp__ScopeSpans)OTLP__SCOPE_SPANS__INIT;
-	scope->scope = &e->scope;
-	scope->schema_url = bytes_of(OTLP_SCHEMA_URL, sizeof(OTLP_SCHEMA_URL) - 1);
-	*to = (Otlp__ResourceSpans)OTLP__RESOURCE_SPANS__INIT;
-	to->schema_url = scope->schema_url;
-	to->n_scope_spans = 1;
-	to->scope_spans = list;
-	r = put_resource(&e->arena, g->resource, to);
-	return r ? r : put_spans(e, g, scope);
+	memcpy(&bits, &d, sizeof(bits));
+	pb_fixed64(w, VALUE_DOUBLE, bits);
 }
 
-static int build(struct encoder *e, Otlp__ExportTraceServiceRequest *to)
+static void put_value(struct writer *w, const struct attr *a)
 {
-	uint32_t n = e->groups.n;
-	Otlp__ResourceSpans *m = arena_alloc(&e->arena, n * sizeof(*m));
-	int r = 0;
-
-	to->resource_spans = arena_alloc(&e->arena, n * sizeof(*to->resource_spans));
-	if (!m || !to->resource_spans)
-		return -ENOMEM;
-	for (uint32_t i = 0; !r && i < n; i++) {
-		to->resource_spans[to->n_resource_spans++] = &m[i];
-		r = put_group(e, &e->groups.group[i], &m[i]);
+	switch ((enum attr_type)a->type) {
+	case ATTR_STRING:
+		put_string(w, VALUE_STRING, a->s);
+		break;
+	case ATTR_STRINGS:
+		put_array(w, a);
+		break;
+	case ATTR_INT:
+		pb_u64(w, VALUE_INT, (uint64_t)a->i);
+		break;
+	case ATTR_BOOL:
+		pb_u64(w, VALUE_BOOL, a->b);
+		break;
+	case ATTR_DOUBLE:
+		put_double(w, a->d);
+		break;
 	}
-	return r;
 }
 
-static int pack(const Otlp__ExportTraceServiceRequest *m, struct buf *out)
+static void put_attrs(struct writer *w, uint32_t number, const struct attr *attrs, size_t n)
 {
-	size_t size = otlp__export_trace_service_request__get_packed_size(m);
-	char *to;
+	for (size_t i = 0; i < n; i++) {
+		struct pb_mark pair, value;
 
-	if (size > out->max || out->n > out->max - size)
-		return -EMSGSIZE;
-	to = buf_room(out, size);
-	if (!to)
-		return -ENOMEM;
-	buf_added(out, otlp__export_trace_service_request__pack(m, (uint8_t *)to));
-	return 0;
+		if (attrs[i].type == ATTR_STRING) {
+			put_string_attr(w, number, &attrs[i]);
+			continue;
+		}
+		pair = pb_open(w, number, SMALL);
+		put_string(w, KEY_VALUE_KEY, attrs[i].key);
+		value = pb_open(w, KEY_VALUE_VALUE, SMALL);
+		put_value(w, &attrs[i]);
+		pb_close(w, value);
+		pb_close(w, pair);
+	}
 }
 
-static void encoder_fini(struct encoder *e)
+static void put_status(struct writer *w, uint8_t code)
 {
-	groups_fini(&e->groups);
-	arena_fini(&e->arena);
+	struct pb_mark status = pb_open(w, SPAN_STATUS, SMALL);
+
+	pb_u64(w, STATUS_CODE, code);
+	pb_close(w, status);
 }
 
-int otlp_encode(struct span *const *spans, uint32_t n, const char *version, struct arena_pool *pool, struct buf *out)
+static void put_span(struct writer *w, const struct span *s)
 {
-	Otlp__ExportTraceServiceRequest request = OTLP__EXPORT_TRACE_SERVICE_REQUEST__INIT;
-	_cleanup_(encoder_fini) struct encoder e = { .spans = spans };
-	int r;
+	static const uint8_t root[8];
+	struct pb_mark span = pb_open(w, SCOPE_SPANS_SPANS, MEDIUM);
 
-	if (!n)
-		return 0; /* the empty message */
-	arena_init(&e.arena, pool);
-	e.scope = (Otlp__InstrumentationScope)OTLP__INSTRUMENTATION_SCOPE__INIT;
-	e.scope.name = bytes_of(OTLP_SCOPE, sizeof(OTLP_SCOPE) - 1);
-	e.scope.version = bytes_of(version, strlen(version));
-	r = groups_init(&e.groups, spans, n);
+	pb_bytes(w, SPAN_TRACE_ID, s->trace_id, sizeof(s->trace_id));
+	pb_bytes(w, SPAN_SPAN_ID, s->span_id, sizeof(s->span_id));
+	if (s->trace_state.n)
+		put_string(w, SPAN_TRACE_STATE, s->trace_state);
+	if (memcmp(s->parent_id, root, sizeof(root)))
+		pb_bytes(w, SPAN_PARENT_SPAN_ID, s->parent_id, sizeof(s->parent_id));
+	put_string(w, SPAN_NAME, s->d.name);
+	pb_u64(w, SPAN_KIND, s->kind);
+	pb_fixed64(w, SPAN_START, s->start);
+	pb_fixed64(w, SPAN_END, s->end);
+	put_attrs(w, SPAN_ATTRIBUTES, s->d.attrs, s->d.n_attrs);
+	if (s->d.dropped_attrs)
+		pb_u64(w, SPAN_DROPPED_ATTRIBUTES, s->d.dropped_attrs);
+	if (s->d.status != STATUS_UNSET)
+		put_status(w, s->d.status);
+	pb_fixed32(w, SPAN_FLAGS, s->flags);
+	pb_close(w, span);
+}
+
+static void put_scope(struct writer *w, const char *version)
+{
+	struct pb_mark scope = pb_open(w, SCOPE_SPANS_SCOPE, SMALL);
+
+	put_string(w, SCOPE_NAME, SLICE(OTLP_SCOPE));
+	put_string(w, SCOPE_VERSION, slice_str(version));
+	pb_close(w, scope);
+}
+
+static void put_resource(struct writer *w, const struct resource *r)
+{
+	struct pb_mark resource;
+
 	if (!r)
-		r = build(&e, &request);
-	return r ? r : pack(&request, out);
+		return;
+	resource = pb_open(w, RESOURCE_SPANS_RESOURCE, MEDIUM);
+	put_attrs(w, RESOURCE_ATTRIBUTES, r->attrs, r->n_attrs);
+	pb_close(w, resource);
+}
+
+static void put_group(struct writer *w, struct span *const *spans, const struct groups *gs, const struct group *g,
+		      const char *version)
+{
+	struct pb_mark resource_spans = pb_open(w, REQUEST_RESOURCE_SPANS, LARGE), scope_spans;
+
+	put_resource(w, g->resource);
+	scope_spans = pb_open(w, RESOURCE_SPANS_SCOPE_SPANS, LARGE);
+	put_scope(w, version);
+	for (uint32_t i = g->first; i != GROUP_END; i = groups_next(gs, g, i))
+		put_span(w, spans[i]);
+	put_string(w, SCOPE_SPANS_SCHEMA_URL, SLICE(OTLP_SCHEMA_URL));
+	pb_close(w, scope_spans);
+	put_string(w, RESOURCE_SPANS_SCHEMA_URL, SLICE(OTLP_SCHEMA_URL));
+	pb_close(w, resource_spans);
+}
+
+int otlp_encode(struct span *const *spans, uint32_t n, const char *version, struct buf *out)
+{
+	_cleanup_(groups_fini) struct groups groups;
+	struct writer w;
+	int r;
+
+	r = groups_init(&groups, spans, n);
+	if (r)
+		return r;
+	writer_begin(&w, out);
+	for (uint32_t i = 0; i < groups.n; i++)
+		put_group(&w, spans, &groups, &groups.group[i], version);
+	return writer_end(&w);
 }

@@ -29,12 +29,6 @@ static void json_judge(const struct post_answer *a, struct http_verdict *v)
 	verdict_say(v, json_unquote(json_member(partial, SLICE("errorMessage"))));
 }
 
-static int json_encode(struct span *const *spans, uint32_t n, const char *version, struct arena_pool *pool, struct buf *out)
-{
-	(void)pool;
-	return otlp_json_encode(spans, n, version, out);
-}
-
 const struct http_format_ops http_otlp = {
 	.content_type = "application/x-protobuf",
 	.path = "/v1/traces",
@@ -45,6 +39,6 @@ const struct http_format_ops http_otlp = {
 const struct http_format_ops http_otlp_json = {
 	.content_type = "application/json",
 	.path = "/v1/traces",
-	.encode = json_encode,
+	.encode = otlp_json_encode,
 	.judge = json_judge,
 };

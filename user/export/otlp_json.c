@@ -9,150 +9,150 @@
 #include "export/json.h"
 #include "host/process.h"
 
-static void put_string(struct json *j, struct slice s)
+static void put_string(struct writer *j, struct slice s)
 {
-	json_lit(j, "{\"stringValue\":\"");
+	writer_lit(j, "{\"stringValue\":\"");
 	json_text(j, s);
-	json_lit(j, "\"}");
+	writer_lit(j, "\"}");
 }
 
-static void put_strings(struct json *j, const struct attr *a)
+static void put_strings(struct writer *j, const struct attr *a)
 {
-	json_lit(j, "{\"arrayValue\":{\"values\":[");
+	writer_lit(j, "{\"arrayValue\":{\"values\":[");
 	for (size_t i = 0; i < a->strings.n; i++) {
 		if (i)
-			json_lit(j, ",");
+			writer_lit(j, ",");
 		put_string(j, a->strings.v[i]);
 	}
-	json_lit(j, "]}}");
+	writer_lit(j, "]}}");
 }
 
-static void put_value(struct json *j, const struct attr *a)
+static void put_value(struct writer *j, const struct attr *a)
 {
 	switch (a->type) {
 	case ATTR_STRING:
 		put_string(j, a->s);
 		return;
 	case ATTR_INT:
-		json_lit(j, "{\"intValue\":\"");
+		writer_lit(j, "{\"intValue\":\"");
 		json_i64(j, a->i);
-		json_lit(j, "\"}");
+		writer_lit(j, "\"}");
 		return;
 	case ATTR_BOOL:
 		if (a->b)
-			json_lit(j, "{\"boolValue\":true}");
+			writer_lit(j, "{\"boolValue\":true}");
 		else
-			json_lit(j, "{\"boolValue\":false}");
+			writer_lit(j, "{\"boolValue\":false}");
 		return;
 	case ATTR_DOUBLE:
-		json_lit(j, "{\"doubleValue\":");
+		writer_lit(j, "{\"doubleValue\":");
 		json_double(j, a->d);
-		json_lit(j, "}");
+		writer_lit(j, "}");
 		return;
 	case ATTR_STRINGS:
 		put_strings(j, a);
 		return;
 	}
-	json_lit(j, "{}"); /* an empty value is legal */
+	writer_lit(j, "{}"); /* an empty value is legal */
 }
 
-static void put_attrs(struct json *j, const struct attr *attrs, size_t n)
+static void put_attrs(struct writer *j, const struct attr *attrs, size_t n)
 {
-	json_lit(j, "\"attributes\":[");
+	writer_lit(j, "\"attributes\":[");
 	for (size_t i = 0; i < n; i++) {
 		if (i)
-			json_lit(j, ",{\"key\":\"");
+			writer_lit(j, ",{\"key\":\"");
 		else
-			json_lit(j, "{\"key\":\"");
+			writer_lit(j, "{\"key\":\"");
 		json_text(j, attrs[i].key);
-		json_lit(j, "\",\"value\":");
+		writer_lit(j, "\",\"value\":");
 		put_value(j, &attrs[i]);
-		json_lit(j, "}");
+		writer_lit(j, "}");
 	}
-	json_lit(j, "]");
+	writer_lit(j, "]");
 }
 
-static void put_ids(struct json *j, const struct span *s)
+static void put_ids(struct writer *j, const struct span *s)
 {
 	static const uint8_t root[8];
 
-	json_lit(j, "{\"traceId\":\"");
+	writer_lit(j, "{\"traceId\":\"");
 	json_hex(j, s->trace_id, 16);
-	json_lit(j, "\",\"spanId\":\"");
+	writer_lit(j, "\",\"spanId\":\"");
 	json_hex(j, s->span_id, 8);
 	if (s->trace_state.n) {
-		json_lit(j, "\",\"traceState\":\"");
+		writer_lit(j, "\",\"traceState\":\"");
 		json_text(j, s->trace_state);
 	}
 	if (memcmp(s->parent_id, root, 8)) {
-		json_lit(j, "\",\"parentSpanId\":\"");
+		writer_lit(j, "\",\"parentSpanId\":\"");
 		json_hex(j, s->parent_id, 8);
 	}
 }
 
-static void put_span(struct json *j, const struct span *s)
+static void put_span(struct writer *j, const struct span *s)
 {
 	put_ids(j, s);
-	json_lit(j, "\",\"flags\":");
+	writer_lit(j, "\",\"flags\":");
 	json_u64(j, s->flags);
-	json_lit(j, ",\"name\":\"");
+	writer_lit(j, ",\"name\":\"");
 	json_text(j, s->d.name);
-	json_lit(j, "\",\"kind\":");
+	writer_lit(j, "\",\"kind\":");
 	json_u64(j, s->kind);
-	json_lit(j, ",\"startTimeUnixNano\":\"");
+	writer_lit(j, ",\"startTimeUnixNano\":\"");
 	json_u64(j, s->start);
-	json_lit(j, "\",\"endTimeUnixNano\":\"");
+	writer_lit(j, "\",\"endTimeUnixNano\":\"");
 	json_u64(j, s->end);
-	json_lit(j, "\",");
+	writer_lit(j, "\",");
 	put_attrs(j, s->d.attrs, s->d.n_attrs);
 	if (s->d.dropped_attrs) {
-		json_lit(j, ",\"droppedAttributesCount\":");
+		writer_lit(j, ",\"droppedAttributesCount\":");
 		json_u64(j, s->d.dropped_attrs);
 	}
 	if (s->d.status != STATUS_UNSET) {
-		json_lit(j, ",\"status\":{\"code\":");
+		writer_lit(j, ",\"status\":{\"code\":");
 		json_u64(j, s->d.status);
-		json_lit(j, "}");
+		writer_lit(j, "}");
 	}
-	json_lit(j, "}");
+	writer_lit(j, "}");
 }
 
-static void put_group(struct json *j, struct span *const *spans, const struct groups *gs, const struct group *g,
+static void put_group(struct writer *j, struct span *const *spans, const struct groups *gs, const struct group *g,
 		      const char *version)
 {
-	json_lit(j, "{");
+	writer_lit(j, "{");
 	if (g->resource) {
-		json_lit(j, "\"resource\":{");
+		writer_lit(j, "\"resource\":{");
 		put_attrs(j, g->resource->attrs, g->resource->n_attrs);
-		json_lit(j, "},");
+		writer_lit(j, "},");
 	}
-	json_lit(j, "\"scopeSpans\":[{\"scope\":{\"name\":\"" OTLP_SCOPE "\",\"version\":\"");
+	writer_lit(j, "\"scopeSpans\":[{\"scope\":{\"name\":\"" OTLP_SCOPE "\",\"version\":\"");
 	json_text(j, slice_str(version));
-	json_lit(j, "\"},\"spans\":[");
+	writer_lit(j, "\"},\"spans\":[");
 	for (uint32_t i = g->first; i != GROUP_END; i = groups_next(gs, g, i)) {
 		if (i != g->first)
-			json_lit(j, ",");
+			writer_lit(j, ",");
 		put_span(j, spans[i]);
 	}
-	json_lit(j, "],\"schemaUrl\":\"" OTLP_SCHEMA_URL "\"}],\"schemaUrl\":\"" OTLP_SCHEMA_URL "\"}");
+	writer_lit(j, "],\"schemaUrl\":\"" OTLP_SCHEMA_URL "\"}],\"schemaUrl\":\"" OTLP_SCHEMA_URL "\"}");
 }
 
 int otlp_json_encode(struct span *const *spans, uint32_t n, const char *version, struct buf *out)
 {
 	_cleanup_(groups_fini) struct groups groups;
-	struct json j;
+	struct writer j;
 	int r;
 
 	r = groups_init(&groups, spans, n);
 	if (r)
 		return r;
-	json_begin(&j, out);
-	json_lit(&j, "{\"resourceSpans\":[");
+	writer_begin(&j, out);
+	writer_lit(&j, "{\"resourceSpans\":[");
 	for (uint32_t i = 0; i < groups.n; i++) {
 		if (i)
-			json_lit(&j, ",");
+			writer_lit(&j, ",");
 		put_group(&j, spans, &groups, &groups.group[i], version);
 	}
-	json_lit(&j, "]}");
-	return json_end(&j);
+	writer_lit(&j, "]}");
+	return writer_end(&j);
 }

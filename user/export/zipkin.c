@@ -30,7 +30,7 @@ static int64_t int_attr(const struct span *s, const char *key)
 }
 
 /* ASCII letters only: names of services and spans are meant for comparison. */
-static void put_lower(struct json *j, struct slice s)
+static void put_lower(struct writer *j, struct slice s)
 {
 	char part[64];
 
@@ -46,32 +46,32 @@ static void put_lower(struct json *j, struct slice s)
 	}
 }
 
-static void put_endpoint(struct json *j, const char *name, const struct zipkin_endpoint *e)
+static void put_endpoint(struct writer *j, const char *name, const struct zipkin_endpoint *e)
 {
 	const char *comma = "";
 
 	if (!e->service.n && !e->ip.n)
 		return;
-	json_lit(j, ",\"");
-	json_raw(j, name, strlen(name));
-	json_lit(j, "\":{");
+	writer_lit(j, ",\"");
+	writer_raw(j, name, strlen(name));
+	writer_lit(j, "\":{");
 	if (e->service.n) {
-		json_lit(j, "\"serviceName\":\"");
+		writer_lit(j, "\"serviceName\":\"");
 		put_lower(j, e->service);
-		json_lit(j, "\"");
+		writer_lit(j, "\"");
 		comma = ",";
 	}
 	if (e->ip.n) {
-		json_raw(j, comma, strlen(comma));
-		json_raw(j, e->v6 ? "\"ipv6\":\"" : "\"ipv4\":\"", 8);
+		writer_raw(j, comma, strlen(comma));
+		writer_raw(j, e->v6 ? "\"ipv6\":\"" : "\"ipv4\":\"", 8);
 		json_text(j, e->ip);
-		json_lit(j, "\"");
+		writer_lit(j, "\"");
 	}
 	if (e->port) {
-		json_lit(j, ",\"port\":");
+		writer_lit(j, ",\"port\":");
 		json_i64(j, e->port);
 	}
-	json_lit(j, "}");
+	writer_lit(j, "}");
 }
 
 /* What the network says, when it is an address and not the name of a socket. */
@@ -111,24 +111,24 @@ static struct zipkin_endpoint remote_of(const struct span *s)
 #define ARRAY_TEXT_MAX (1024 * 1024)
 
 /* An array's JSON is itself the text of a string: escaped twice. */
-static void put_strings(struct json *j, const struct attr *a)
+static void put_strings(struct writer *j, const struct attr *a)
 {
 	_cleanup_(buf_fini) struct buf text;
-	struct json array;
+	struct writer array;
 
 	buf_init(&text, ARRAY_TEXT_MAX);
-	json_begin(&array, &text);
+	writer_begin(&array, &text);
 	for (size_t i = 0; i < a->strings.n; i++) {
-		json_raw(&array, i ? ",\"" : "[\"", 2);
+		writer_raw(&array, i ? ",\"" : "[\"", 2);
 		json_text(&array, a->strings.v[i]);
-		json_lit(&array, "\"");
+		writer_lit(&array, "\"");
 	}
-	json_raw(&array, a->strings.n ? "]" : "[]", a->strings.n ? 1 : 2);
-	if (!json_end(&array))
+	writer_raw(&array, a->strings.n ? "]" : "[]", a->strings.n ? 1 : 2);
+	if (!writer_end(&array))
 		json_text(j, buf_slice(&text));
 }
 
-static void put_value(struct json *j, const struct attr *a)
+static void put_value(struct writer *j, const struct attr *a)
 {
 	char text[32];
 
@@ -140,23 +140,23 @@ static void put_value(struct json *j, const struct attr *a)
 		json_i64(j, a->i);
 		break;
 	case ATTR_BOOL:
-		json_raw(j, a->b ? "true" : "false", a->b ? 4 : 5);
+		writer_raw(j, a->b ? "true" : "false", a->b ? 4 : 5);
 		break;
 	case ATTR_STRINGS:
 		put_strings(j, a);
 		break;
 	case ATTR_DOUBLE:
-		json_raw(j, text, (size_t)snprintf(text, sizeof(text), "%.17g", a->d));
+		writer_raw(j, text, (size_t)snprintf(text, sizeof(text), "%.17g", a->d));
 		break;
 	}
 }
 
-static void put_tag(struct json *j, struct slice key, bool *first)
+static void put_tag(struct writer *j, struct slice key, bool *first)
 {
-	json_raw(j, *first ? "\"" : "\",\"", *first ? 1 : 3);
+	writer_raw(j, *first ? "\"" : "\",\"", *first ? 1 : 3);
 	*first = false;
 	json_text(j, key);
-	json_lit(j, "\":\"");
+	writer_lit(j, "\":\"");
 }
 
 static bool has_key(const struct span *s, struct slice key)
@@ -168,7 +168,7 @@ static bool has_key(const struct span *s, struct slice key)
 }
 
 /* An attribute named error would mark a failure, whatever its value. Keys are unique: the span's beats the resource's. */
-static void put_attrs(struct json *j, const struct attr *attrs, size_t n, const struct span *unless_in, bool *first)
+static void put_attrs(struct writer *j, const struct attr *attrs, size_t n, const struct span *unless_in, bool *first)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct slice key = attrs[i].key;
@@ -180,16 +180,16 @@ static void put_attrs(struct json *j, const struct attr *attrs, size_t n, const 
 	}
 }
 
-static void put_tags(struct json *j, const struct span *s, const char *version)
+static void put_tags(struct writer *j, const struct span *s, const char *version)
 {
 	bool first = true;
 
-	json_lit(j, ",\"tags\":{");
+	writer_lit(j, ",\"tags\":{");
 	put_attrs(j, s->d.attrs, s->d.n_attrs, NULL, &first);
 	if (s->resource)
 		put_attrs(j, s->resource->attrs, s->resource->n_attrs, s, &first);
 	put_tag(j, SLICE("otel.scope.name"), &first);
-	json_lit(j, OTLP_SCOPE);
+	writer_lit(j, OTLP_SCOPE);
 	put_tag(j, SLICE("otel.scope.version"), &first);
 	json_text(j, slice_str(version));
 	if (s->d.dropped_attrs) {
@@ -198,74 +198,73 @@ static void put_tags(struct json *j, const struct span *s, const char *version)
 	}
 	if (s->d.status != STATUS_UNSET) {
 		put_tag(j, SLICE("otel.status_code"), &first);
-		json_raw(j, s->d.status == STATUS_OK ? "OK" : "ERROR", s->d.status == STATUS_OK ? 2 : 5);
+		writer_raw(j, s->d.status == STATUS_OK ? "OK" : "ERROR", s->d.status == STATUS_OK ? 2 : 5);
 	}
 	if (s->d.status == STATUS_ERROR)
 		put_tag(j, SLICE("error"), &first);
-	json_lit(j, "\"}");
+	writer_lit(j, "\"}");
 }
 
-static void put_kind(struct json *j, uint8_t kind)
+static void put_kind(struct writer *j, uint8_t kind)
 {
 	static const char *const names[] = { [SPAN_SERVER] = "SERVER", [SPAN_CLIENT] = "CLIENT",
 					     [SPAN_PRODUCER] = "PRODUCER", [SPAN_CONSUMER] = "CONSUMER" };
 
 	if (kind >= ARRAY_SIZE(names) || !names[kind])
 		return;
-	json_lit(j, ",\"kind\":\"");
-	json_raw(j, names[kind], strlen(names[kind]));
-	json_lit(j, "\"");
+	writer_lit(j, ",\"kind\":\"");
+	writer_raw(j, names[kind], strlen(names[kind]));
+	writer_lit(j, "\"");
 }
 
-static void put_ids(struct json *j, const struct span *s)
+static void put_ids(struct writer *j, const struct span *s)
 {
 	static const uint8_t root[8];
 
-	json_lit(j, "{\"traceId\":\"");
+	writer_lit(j, "{\"traceId\":\"");
 	json_hex(j, s->trace_id, 16);
-	json_lit(j, "\",\"id\":\"");
+	writer_lit(j, "\",\"id\":\"");
 	json_hex(j, s->span_id, 8);
 	if (memcmp(s->parent_id, root, 8)) {
-		json_lit(j, "\",\"parentId\":\"");
+		writer_lit(j, "\",\"parentId\":\"");
 		json_hex(j, s->parent_id, 8);
 	}
-	json_lit(j, "\"");
+	writer_lit(j, "\"");
 }
 
-static void put_span(struct json *j, const struct span *s, const char *version)
+static void put_span(struct writer *j, const struct span *s, const char *version)
 {
 	struct zipkin_endpoint local = { .service = s->resource ? s->resource->service : SLICE_NONE }, remote = remote_of(s);
 	uint64_t us = s->end > s->start ? (s->end - s->start) / 1000 : 0;
 
 	put_ids(j, s);
 	if (s->d.name.n) {
-		json_lit(j, ",\"name\":\"");
+		writer_lit(j, ",\"name\":\"");
 		put_lower(j, s->d.name);
-		json_lit(j, "\"");
+		writer_lit(j, "\"");
 	}
 	put_kind(j, s->kind);
-	json_lit(j, ",\"timestamp\":");
+	writer_lit(j, ",\"timestamp\":");
 	json_u64(j, s->start / 1000);
-	json_lit(j, ",\"duration\":");
+	writer_lit(j, ",\"duration\":");
 	json_u64(j, us ? us : 1);
 	put_endpoint(j, "localEndpoint", &local);
 	put_endpoint(j, "remoteEndpoint", &remote);
 	put_tags(j, s, version);
-	json_lit(j, "}");
+	writer_lit(j, "}");
 }
 
-static int zipkin_encode(struct span *const *spans, uint32_t n, const char *version, struct arena_pool *pool, struct buf *out)
+static int zipkin_encode(struct span *const *spans, uint32_t n, const char *version, struct buf *out)
 {
-	struct json j;
+	struct writer j;
 
-	(void)pool;
-	json_begin(&j, out);
+	writer_begin(&j, out);
 	for (uint32_t i = 0; i < n; i++) {
-		json_raw(&j, i ? "," : "[", 1);
+		writer_raw(&j, i ? "," : "[", 1);
 		put_span(&j, spans[i], version);
 	}
-	json_raw(&j, n ? "]" : "[]", n ? 1 : 2);
-	return json_end(&j);
+	writer_raw(&j, n ? "]" : "[]", n ? 1 : 2);
+	return writer_end(&j);
 }
 
 static void zipkin_judge(const struct post_answer *a, struct http_verdict *v)
