@@ -158,10 +158,8 @@ static void parcel_free(struct parcel *p)
 
 	spool_release(b->spool, p->record, p->again);
 	arena_fini(&p->arena);
-	if (!--b->parcels) { /* what an outage needed is not kept */
+	if (!--b->parcels) /* what an outage needed is not kept */
 		arena_pool_fini(&b->taken);
-		arena_pool_fini(&b->trees);
-	}
 	free(p);
 }
 
