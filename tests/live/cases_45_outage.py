@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 
+import backends
 import parts
 from spandrel import PATIENCE, Tracer, check_identity
 
@@ -23,7 +24,7 @@ def load(addr, seconds):
     with socket.create_connection(addr) as s:
         while (now := time.monotonic() - begin) < seconds:
             for _ in range(int(now * RATE) - n):
-                s.sendall(b"GET /ok HTTP/1.1\r\nHost: t\r\n\r\n")
+                s.sendall("GET /ok?k=v HTTP/1.1\r\nHost: t\r\nX-Request-Id: é\r\n\r\n".encode())
                 answer = b""
                 while not answer.endswith(b"ok\n"):
                     answer += s.recv(4096)
@@ -317,3 +318,45 @@ def case_outage_spool_damaged():
     ids, c = back.ids(), t.counters
     assert n - 150 <= len(ids) == len(set(ids)) == c["spans_exported"] < n, (n, len(ids), c)
     assert c["spool_places_damaged"] >= 2 and os.path.exists(os.path.join(spool, "nonsense")), c
+
+
+class LateCollector(backends.Collector):
+    """One that was started and stopped to know its ports; start_again() is when the back end comes."""
+
+    def start(self, binary, config):
+        self.saved = binary, config
+        super().start(binary, config)
+
+    def stop(self):
+        parts.stop(self.proc)
+
+    def start_again(self):
+        super().start(*self.saved)
+
+
+def case_outage_collector():
+    """What was on disk arrives at a real Collector span for span, over each protocol; whatever the protocol was meanwhile."""
+    ng = parts.nginx()
+    for n, (before, after) in enumerate((("grpc", "grpc"), ("http/protobuf", "http/protobuf"), ("http/json", "http/json"),
+                                         ("http/json", "http/protobuf"))):
+        end, spool = LateCollector(name=f"collector{n}"), parts.path(f"spool{n}")
+        end.stop()
+        with Tracer("--otlp-endpoint", end.url(before), "--otlp-protocol", before, "--spool-dir", spool, "--queue-size", "100",
+                    "--batch-size", "40", "--batch-age", "100ms", select=["--pid", ng.pid], name=f"t{n}") as t:
+            count = load(ng.addr, 0.2)
+            time.sleep(0.3)
+            if before == after:
+                end.start_again()
+                backends.wait_for(end.spans, count, before)
+            t.stop()
+        sent = t.spans
+        if before != after:
+            end.start_again()
+            with Tracer("--otlp-endpoint", end.url(after), "--otlp-protocol", after, "--spool-dir", spool, select=["--pid", ng.pid], file=False,
+                        name=f"u{n}") as t:
+                backends.wait_for(end.spans, count, after)
+                t.stop()
+            # the file has them: their fate was decided
+            assert t.counters["batches_sent"] >= count // 40 and not t.counters["spans_recovered"], t.counters
+        assert backends.facts(end.spans()) == backends.facts(sent) and len(sent) == count, (before, after)
+        end.stop()

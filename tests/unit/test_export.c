@@ -492,6 +492,44 @@ static void test_export__one_that_delivers_is_enough(void)
 	curl_multi_cleanup(multi);
 }
 
+/* The same spans to a file and to disk for an end point that is away: the file has delivered them. */
+static void test_export__a_file_decides_before_the_disk(void)
+{
+	struct export_config c = config();
+	CURLM *multi = curl_multi_init();
+	char spool[128], file[128];
+	struct export *e;
+	size_t n;
+
+	snprintf(spool, sizeof(spool), "%s", path_of("spool"));
+	snprintf(file, sizeof(file), "%s", path_of("besides"));
+	c.otlp.urls = (const char *const[]){ NOBODY };
+	c.otlp.n_urls = 1;
+	c.spool_dir = spool;
+	c.spool_size = 1 << 20;
+	c.file = file;
+	REQUIRE(!export_new(&e, &c, multi));
+	for (unsigned i = 0; i < 20; i++) {
+		push(e, 15 * i, 15); /* batches end between the turns */
+		turn(e, multi, i * MS);
+	}
+	export_flush(e, 100 * MS);
+	export_free(e);
+	CHECK_INT(count_in(slurp(file, &n), "traceId"), 300);
+	CHECK_INT(stats[STAT_spans_exported], 300);
+	CHECK_INT(stats[STAT_spans_in_spool] + stats[STAT_spans_spooled] + stats[STAT_undelivered_otlp], 0);
+	expect_all_gone(300);
+	memset(stats, 0, sizeof(stats));
+	c.file = NULL;
+	REQUIRE(!export_new(&e, &c, multi));
+	CHECK_INT(stats[STAT_spans_recovered], 0);
+	push(e, 0, 150);
+	export_free(e);
+	CHECK_INT(stats[STAT_spans_in_spool], 150);
+	CHECK_INT(all_drops(), 0);
+	curl_multi_cleanup(multi);
+}
+
 static void test_export__the_first_reason_counts(void)
 {
 	struct export_config c = config();
@@ -684,6 +722,7 @@ int main(void)
 	RUN(test_export__without_exporters_spans_are_counted);
 	RUN(test_export__the_queue_bounds_what_is_not_acknowledged);
 	RUN(test_export__one_that_delivers_is_enough);
+	RUN(test_export__a_file_decides_before_the_disk);
 	RUN(test_export__the_first_reason_counts);
 	RUN(test_console__one_line_for_people);
 	RUN(test_console__durations_have_a_sensible_unit);

@@ -47,6 +47,12 @@ void export_tick(struct export *e, uint64_t now)
 		outlet_tick(&e->outlets[i], now);
 }
 
+void export_settle(struct export *e, uint64_t now)
+{
+	for (uint32_t i = 0; i < e->n; i++)
+		outlet_settle(&e->outlets[i], now);
+}
+
 void export_turn(struct export *e, uint64_t now)
 {
 	if (e->multi)
@@ -165,7 +171,7 @@ static int open_outlets(struct export *e, const struct exporter_ops *ops, const 
 		struct outlet *o = &e->outlets[e->n];
 		int r;
 
-		*o = (struct outlet){ .ops = ops, .limits = limits_of(c) };
+		*o = (struct outlet){ .ops = ops, .export = e, .limits = limits_of(c) };
 		r = ops->open(&o->x, o, c, &(struct export_place){ e->multi, i });
 		if (r)
 			return r;

@@ -108,10 +108,13 @@ static uint32_t room(const struct outlet *o)
 }
 
 /* True when the batch is done with. */
-static bool spool_batch(struct outlet *o, struct export_batch *b)
+static bool spool_batch(struct outlet *o, struct export_batch *b, uint64_t now)
 {
-	uint32_t left = backlog_put(o->backlog, b->spans, b->n, false);
+	uint32_t left;
 
+	if (o->export)
+		export_settle(o->export, now);
+	left = backlog_put(o->backlog, b->spans, b->n, false);
 	unref_all(b->spans + left, b->n - left);
 	o->held -= b->n - left;
 	b->n = left;
@@ -131,7 +134,7 @@ static void outlet_send(struct outlet *o, uint64_t now)
 
 	if (!b)
 		return;
-	if (o->backlog && (o->held > room(o) || backlog_waiting(o->backlog)) && spool_batch(o, b))
+	if (o->backlog && (o->held > room(o) || backlog_waiting(o->backlog)) && spool_batch(o, b, now))
 		return;
 	b->since = now;
 	o->ops->send(o->x, b, now);
@@ -184,6 +187,12 @@ void outlet_turn(struct outlet *o, uint64_t now)
 		o->ops->tick(o->x, now);
 	if (o->backlog && !o->ending)
 		refill(o, now);
+}
+
+void outlet_settle(struct outlet *o, uint64_t now)
+{
+	if (o->ops->eager)
+		outlet_send(o, now);
 }
 
 void outlet_flush(struct outlet *o, uint64_t now)

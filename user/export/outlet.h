@@ -20,6 +20,7 @@ struct outlet {
 	const struct exporter_ops *ops;
 	struct exporter *x;
 	struct backlog *backlog; /* NULL: no spool */
+	struct export *export;	 /* whose it is */
 	struct outlet_limits limits;
 	struct export_batch *open;
 	uint64_t opened; /* when the first span of the open batch came */
@@ -27,9 +28,13 @@ struct outlet {
 	bool ending;	 /* nothing is taken from disk any more */
 };
 
+/* Before spans go to disk: exporters that write at once do so, and then it is they who decide. */
+void export_settle(struct export *e, uint64_t now);
+
 void outlet_add(struct outlet *o, struct span *s, uint64_t now);
 void outlet_tick(struct outlet *o, uint64_t now);
 void outlet_turn(struct outlet *o, uint64_t now);
+void outlet_settle(struct outlet *o, uint64_t now);
 void outlet_flush(struct outlet *o, uint64_t now);
 bool outlet_crowded(const struct outlet *o);
 void outlet_close(struct outlet *o);
