@@ -19,8 +19,8 @@ CHECK_TESTS += $(foreach p,$(FUZZ_PROTOS),'$(BUILD)/fuzz/plain/$(p) $(call FUZZ_
 
 build/fuzz/%: tests/fuzz/fuzz_proto.c tests/fuzz/fuzz_main.c tests/conversation.h $(FUZZ_SRC) $(wildcard user/base/*.h user/proto/*.h)
 	$(call msg,FUZZ,$@)mkdir -p $(@D) && $(if $(FUZZ_ENGINE), \
-		$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer$(comma)address$(comma)undefined -o $@ $< $(FUZZ_SRC), \
-		$(CC) $(FUZZ_FLAGS) -fsanitize=address$(comma)undefined -o $@ $< tests/fuzz/fuzz_main.c $(FUZZ_SRC))
+		$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer$(comma)address$(comma)undefined -o $@ $< $(FUZZ_SRC) -lz, \
+		$(CC) $(FUZZ_FLAGS) -fsanitize=address$(comma)undefined -o $@ $< tests/fuzz/fuzz_main.c $(FUZZ_SRC) -lz)
 
 fuzz: $(FUZZ_PROTOS:%=build/fuzz/%)
 	$(Q)set -e; mkdir -p build/fuzz/found; for p in $(FUZZ_PROTOS); do \

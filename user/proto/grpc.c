@@ -183,7 +183,7 @@ int64_t grpc_status(const struct http_view *v)
 	const struct grpc_count *body = http_view_sent(v, MSG_RESPONSE);
 	uint64_t code;
 
-	if (body && body->web.has_status)
+	if (body && grpc_count_has_status(body))
 		return body->web.status;
 	if (v->resp && v->resp->known[H1_GRPC_STATUS].n)
 		return slice_u64(v->resp->known[H1_GRPC_STATUS], &code) && code <= UINT32_MAX ? (int64_t)code : UNKNOWN;

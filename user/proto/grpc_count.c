@@ -2,6 +2,7 @@
 #include "proto/grpc_count.h"
 
 #include "base/scope.h"
+#include "proto/grpc_inflate.h"
 
 #define FLAG_COMPRESSED 0x01
 #define FLAG_TRAILERS	0x80 /* gRPC-Web */
@@ -9,39 +10,7 @@
 #define NO_MATCH	0xff
 #define STATUS_MAX	9999
 
-static void message_ends(struct grpc_count *c)
-{
-	c->have = 0;
-	if (c->web.trailers) {
-		c->web.trailers = false;
-		return;
-	}
-	c->messages++;
-	c->bytes += c->length;
-	c->compressed += c->prefix[0] & FLAG_COMPRESSED;
-}
-
-static void prefix_ends(struct grpc_count *c)
-{
-	const uint8_t *b = c->prefix;
-
-	c->length = (uint32_t)b[1] << 24 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 8 | b[4];
-	c->left = c->length;
-	c->web.trailers = b[0] & FLAG_TRAILERS;
-	c->web.matched = b[0] & FLAG_COMPRESSED ? NO_MATCH : 0;
-	c->lost |= b[0] & ~(FLAG_COMPRESSED | FLAG_TRAILERS); /* not what it was taken for */
-	if (!c->left)
-		message_ends(c);
-}
-
-/* ---- gRPC-Web ---- */
-
-void grpc_count_begin(struct grpc_count *c, struct slice content_type)
-{
-	struct slice text = SLICE("application/grpc-web-text");
-
-	*c = (struct grpc_count){ .web.text = slice_eq_nocase(slice_to(content_type, text.n), text) };
-}
+/* ---- trailers of gRPC-Web ---- */
 
 /* "name: value" lines, names in any case. The first status counts. */
 static void trailer_byte(struct grpc_web *w, char byte)
@@ -63,6 +32,71 @@ static void trailer_byte(struct grpc_web *w, char byte)
 	} else if (w->matched == whole && (byte != ' ' || w->has_status)) {
 		w->matched = NO_MATCH;
 	}
+}
+
+static void trailer_bytes(void *web, struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		trailer_byte(web, s.p[i]);
+}
+
+static bool reads_trailers(const struct grpc_count *c)
+{
+	return c->web.trailers && c->length <= TRAILERS_MAX;
+}
+
+static void feed_trailers(struct grpc_count *c, struct slice data)
+{
+	if (c->prefix[0] & FLAG_COMPRESSED)
+		buf_str(&c->web.zipped, data);
+	else
+		trailer_bytes(&c->web, data);
+}
+
+static void trailers_end(struct grpc_count *c)
+{
+	if (c->web.zipped.n)
+		grpc_inflate(buf_slice(&c->web.zipped), TRAILERS_MAX, trailer_bytes, &c->web);
+	buf_fini(&c->web.zipped);
+	c->web.trailers = false;
+}
+
+/* ---- frames, one after the other ---- */
+
+static void message_ends(struct grpc_count *c)
+{
+	c->have = 0;
+	if (c->web.trailers) {
+		trailers_end(c);
+		return;
+	}
+	c->messages++;
+	c->bytes += c->length;
+	c->compressed += c->prefix[0] & FLAG_COMPRESSED;
+}
+
+static void prefix_ends(struct grpc_count *c)
+{
+	const uint8_t *b = c->prefix;
+
+	c->length = (uint32_t)b[1] << 24 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 8 | b[4];
+	c->left = c->length;
+	c->web.trailers = b[0] & FLAG_TRAILERS;
+	c->web.matched = 0;
+	if (c->web.trailers)
+		buf_init(&c->web.zipped, TRAILERS_MAX);
+	c->lost |= b[0] & ~(FLAG_COMPRESSED | FLAG_TRAILERS); /* not what it was taken for */
+	if (!c->left)
+		message_ends(c);
+}
+
+/* ---- base64 ---- */
+
+void grpc_count_begin(struct grpc_count *c, struct slice content_type)
+{
+	struct slice text = SLICE("application/grpc-web-text");
+
+	*c = (struct grpc_count){ .web.text = slice_eq_nocase(slice_to(content_type, text.n), text) };
 }
 
 static int base64_value(char c)
@@ -106,14 +140,19 @@ static void feed_base64(struct grpc_count *c, struct slice data)
 	}
 }
 
-/* ---- frames ---- */
+/* ---- bytes ---- */
+
+void grpc_count_fini(struct grpc_count *c)
+{
+	buf_fini(&c->web.zipped);
+}
 
 /* Base64 may be padded anywhere, and trailers are read. */
 uint64_t grpc_count_passable(const struct grpc_count *c)
 {
 	if (c->lost)
 		return UINT64_MAX;
-	return c->web.text || (c->web.trailers && c->length <= TRAILERS_MAX) ? 0 : c->left;
+	return c->web.text || reads_trailers(c) ? 0 : c->left;
 }
 
 static void pass(struct grpc_count *c, uint64_t n)
@@ -135,8 +174,8 @@ static void feed_bytes(struct grpc_count *c, struct slice data)
 		size_t take = MIN(data.n, c->left ? c->left : sizeof(c->prefix) - c->have);
 
 		if (c->left) {
-			for (size_t i = 0; c->web.trailers && c->length <= TRAILERS_MAX && i < take; i++)
-				trailer_byte(&c->web, data.p[i]);
+			if (reads_trailers(c))
+				feed_trailers(c, slice_to(data, take));
 			pass(c, take);
 		} else {
 			memcpy(c->prefix + c->have, data.p, take);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/slice.h"
 
 struct grpc_web {
@@ -21,6 +22,7 @@ struct grpc_web {
 	uint8_t matched;   /* of "grpc-status:" at the front of the line */
 	uint8_t quantum_n; /* base64 digits at hand, */
 	uint32_t quantum;  /* ... these */
+	struct buf zipped; /* of trailers that are compressed */
 };
 
 struct grpc_count {
@@ -37,6 +39,16 @@ struct grpc_count {
 
 /* Before the first byte; a zeroed one is for plain gRPC. */
 void grpc_count_begin(struct grpc_count *c, struct slice content_type);
+void grpc_count_fini(struct grpc_count *c);
+/* The numbers alone, which own nothing. */
+static inline struct grpc_count grpc_count_result(const struct grpc_count *c)
+{
+	struct grpc_count result = *c;
+
+	result.web.zipped = (struct buf){ 0 };
+	return result;
+}
+
 
 /* The next bytes of the direction. */
 void grpc_count_feed(struct grpc_count *c, struct slice data);
@@ -47,6 +59,12 @@ static inline void grpc_count_lose(struct grpc_count *c)
 {
 	c->lost = true;
 }
+/* The trailers were read to their end, and said how the call ended: web.status. */
+static inline bool grpc_count_has_status(const struct grpc_count *c)
+{
+	return c->web.has_status && !c->web.trailers && !c->lost;
+}
+
 /* Every message that began has passed whole, and nothing is missing. */
 static inline bool grpc_count_exact(const struct grpc_count *c)
 {

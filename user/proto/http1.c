@@ -20,7 +20,10 @@ static int session_init(void *session, const struct proto_config *config)
 
 static void session_fini(void *session)
 {
-	(void)session; /* it owns nothing */
+	struct http1_session *s = session;
+
+	for (int dir = 0; dir < 2; dir++)
+		grpc_count_fini(&s->dir[dir].sent);
 }
 
 static struct slice skip_empty_lines(struct slice in)

@@ -121,6 +121,6 @@ void http1_amend(struct message *kept, const struct message *more, struct arena 
 
 	if (!copy)
 		return;
-	*copy = *sent;
+	*copy = grpc_count_result(sent);
 	((struct http1_message *)kept)->sent = copy;
 }

@@ -9,6 +9,7 @@ void http1_web_begins(struct http1_direction *d, const struct http1_head *head)
 	struct slice type = http1_part(head, head->notes.known[H1_CONTENT_TYPE]);
 
 	d->web = grpc_content_type(type);
+	grpc_count_fini(&d->sent);
 	if (d->web)
 		grpc_count_begin(&d->sent, type);
 }

@@ -28,8 +28,15 @@ struct http2_stream *http2_stream_open(struct http2_session *s, uint32_t id)
 	return st;
 }
 
+static void fini_counts(struct http2_stream *st)
+{
+	for (int side = 0; side < 2; side++)
+		grpc_count_fini(&st->sent[side]);
+}
+
 void http2_stream_close(struct http2_session *s, struct http2_stream *st)
 {
+	fini_counts(st);
 	table_del(&s->streams, st->id);
 	st->next = s->unused;
 	s->unused = st;
@@ -50,8 +57,10 @@ void http2_streams_fini(struct http2_session *s)
 	struct http2_stream *st;
 	size_t at = 0;
 
-	while ((st = table_next(&s->streams, &at, NULL)))
+	while ((st = table_next(&s->streams, &at, NULL))) {
+		fini_counts(st);
 		free(st);
+	}
 	table_fini(&s->streams);
 	free_unused(s);
 }
@@ -107,7 +116,7 @@ static void finish_counts(struct http2_session *s, struct http2_stream *st)
 		if (!st->grpc || lossy)
 			grpc_count_lose(&st->sent[side - 1]);
 		s->head.http.m.truncated |= lossy;
-		s->head.end.sent[side - 1] = st->sent[side - 1];
+		s->head.end.sent[side - 1] = grpc_count_result(&st->sent[side - 1]);
 	}
 }
 
