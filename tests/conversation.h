@@ -260,9 +260,10 @@ static inline void player_response(struct player *p, const struct proto_out *out
 static inline void player_more(struct player *p, const struct proto_out *out)
 {
 	struct played *c = player_find(p, out->key);
+	struct message *kept = !c ? NULL : out->type == MSG_REQUEST ? c->req : c->resp;
 
-	if (out->flags & OUT_MORE && c && c->resp && out->type == MSG_RESPONSE)
-		p->ops->amend(c->resp, out->msg, &c->arena);
+	if (out->flags & OUT_MORE && kept)
+		p->ops->amend(kept, out->msg, &c->arena);
 	for (size_t i = 0; out->flags & OUT_ABOVE && i < p->n_calls; i++) {
 		c = &p->calls[i];
 		if (c->key <= out->key || c->resp_end || c->cut)

@@ -59,6 +59,7 @@ static void trailers_end(struct grpc_count *c)
 		grpc_inflate(buf_slice(&c->web.zipped), TRAILERS_MAX, trailer_bytes, &c->web);
 	buf_fini(&c->web.zipped);
 	c->web.trailers = false;
+	c->web.ended = true;
 }
 
 /* ---- frames, one after the other ---- */

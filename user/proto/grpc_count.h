@@ -17,7 +17,8 @@
 struct grpc_web {
 	bool text;	   /* base64 */
 	bool trailers;	   /* the frame in progress holds trailers, and is no message */
-	bool has_status;   /* the trailers had a grpc-status, */
+	bool ended;	   /* the trailers have passed */
+	bool has_status;   /* they had a grpc-status, */
 	uint16_t status;   /* ... this */
 	uint8_t matched;   /* of "grpc-status:" at the front of the line */
 	uint8_t quantum_n; /* base64 digits at hand, */

@@ -119,8 +119,10 @@ void http1_amend(struct message *kept, const struct message *more, struct arena 
 	const struct grpc_count *sent = ((const struct http1_head *)more)->sent;
 	struct grpc_count *copy = sent ? arena_alloc(arena, sizeof(*copy)) : NULL;
 
-	if (!copy)
+	if (!copy) {
+		kept->truncated = true;
 		return;
+	}
 	*copy = grpc_count_result(sent);
 	((struct http1_message *)kept)->sent = copy;
 }

@@ -47,7 +47,7 @@ static inline void http1_learn_sides(struct http1_session *s, enum ev_dir from, 
 #define HTTP1_UNTIL_CLOSE UINT64_MAX /* `left` of a body that ends with its direction */
 void http1_web_begins(struct http1_direction *d, const struct http1_head *head);
 int64_t http1_web_parse(struct http1_session *s, struct http1_direction *d, struct slice in, struct proto_out *out);
-/* The body has ended: what it was is told. */
+/* The body has ended: what it was is told, if it was whole. */
 void http1_web_ends(struct http1_session *s, struct http1_direction *d, struct proto_out *out);
 
 /* proto_ops.answers and .resync: http1_loss.c */

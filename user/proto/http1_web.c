@@ -14,8 +14,11 @@ void http1_web_begins(struct http1_direction *d, const struct http1_head *head)
 		grpc_count_begin(&d->sent, type);
 }
 
+/* An answer that ends without trailers may have been cut, by the server's end or by ours. */
 void http1_web_ends(struct http1_session *s, struct http1_direction *d, struct proto_out *out)
 {
+	if (!grpc_count_exact(&d->sent) || (d->side == MSG_RESPONSE && !d->sent.web.ended))
+		return;
 	s->head.m.type = d->side;
 	s->head.m.key = d->key;
 	s->head.sent = &d->sent;
