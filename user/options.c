@@ -63,7 +63,7 @@ const struct option options[] = {
 	LIST("otlp-endpoint", export.otlp_endpoint, "URL",
 	     "back end, http, https or unix:///SOCKET; with HTTP /v1/traces is appended unless there"),
 	CHOICE("otlp-balance", export.otlp_balance, "copy|trace-id", "copy",
-	       "of several end points: all get every span, or each whole traces (the Collector's ring)"),
+	       "of several end points: all get every span, or each whole traces (by a ring)"),
 	CHOICE("otlp-protocol", export.otlp_protocol, "http/protobuf|grpc|http/json", "http/protobuf", "encoding and transport"),
 	LIST("otlp-header", export.otlp_header, "K=V", "a header of each export request"),
 	CHOICE("otlp-compression", export.otlp_compression, "none|gzip", "none", "of the request's body"),
