@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,10 @@
 
 #include "capture.h"
 #include "frames.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 
 struct expected *expected;
 
@@ -50,6 +55,7 @@ void act_heard(struct end *e)
 	memcpy(x->salt, e->salt, sizeof(x->salt));
 	memcpy(x->start, e->off, sizeof(x->start));
 	x->mid = e->mid;
+	x->counted = e->counted;
 	x->family = e->family;
 	x->role = e->role;
 	x->path_len = e->path_len;
@@ -126,6 +132,14 @@ void act_finish(struct end *e, bool final, bool reset)
 	x->reset = reset;
 }
 
+void act_again(struct end *e)
+{
+	act_finish(e, true, false);
+	e->id = -1;
+	e->mid = e->counted = true;
+	e->off[0] = e->off[1] = 0;
+}
+
 /* ---- connections ---- */
 
 static socklen_t address(int how, struct sockaddr_storage *a)
@@ -138,6 +152,7 @@ static socklen_t address(int how, struct sockaddr_storage *a)
 	memset(a, 0, sizeof(*a));
 	switch (how) {
 	case IPV4:
+	case MULTIPATH:
 		v4->sin_family = AF_INET;
 		v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		return sizeof(*v4);
@@ -172,18 +187,20 @@ static void set_path(struct end *e, const struct sockaddr_un *un, socklen_t len,
 
 static void pair_of(int fds[2], int how, struct sockaddr_storage *a, socklen_t len)
 {
-	int l = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int protocol = how == MULTIPATH ? IPPROTO_MPTCP : 0, l = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
 
 	if (l < 0 && how == IPV6)
 		act_skip("no IPv6 here");
+	if (l < 0 && how == MULTIPATH)
+		act_skip("no MPTCP here");
 	if (how == UNIX_PATH)
 		unlink(((struct sockaddr_un *)a)->sun_path);
 	if (bind(l, (void *)a, len) && how == IPV6)
 		act_skip("no IPv6 loopback here");
 	MUST(!listen(l, 8));
-	if (how <= MAPPED)
+	if (a->ss_family != AF_UNIX)
 		MUST(!getsockname(l, (void *)a, &len));
-	fds[0] = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fds[0] = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
 	MUST(!connect(fds[0], (void *)a, len));
 	fds[1] = accept4(l, NULL, NULL, SOCK_CLOEXEC);
 	MUST(fds[1] >= 0);
@@ -194,8 +211,8 @@ static void pair_of(int fds[2], int how, struct sockaddr_storage *a, socklen_t l
 
 void act_pair(struct end *client, struct end *server, int how)
 {
-	static const uint8_t families[] = { FAM_INET, FAM_INET6, FAM_INET, FAM_UNIX, FAM_UNIX, FAM_UNIX };
-	bool roles = how != UNIX_PAIR;
+	static const uint8_t families[] = { FAM_INET, FAM_INET6, FAM_INET, FAM_UNIX, FAM_UNIX, FAM_UNIX, FAM_INET };
+	bool roles = how != UNIX_PAIR && how != MULTIPATH;
 	struct sockaddr_storage a;
 	socklen_t len = address(how, &a);
 	int fds[2];
@@ -210,6 +227,7 @@ void act_pair(struct end *client, struct end *server, int how)
 		set_path(client, (struct sockaddr_un *)&a, len, how);
 		set_path(server, (struct sockaddr_un *)&a, len, how);
 	}
+	client->counted = server->counted = how == MULTIPATH;
 	if (how <= MAPPED)
 		act_heard(client);
 }

@@ -27,6 +27,7 @@ struct expected_end {
 	struct segment segs[2][SEGS_MAX];
 	uint8_t family, role;
 	bool mid;
+	bool counted; /* its bytes have no sequence numbers of TCP */
 	bool final, reset; /* an EV_END says so */
 	bool recv_ended, send_ended;
 	char path[108];
@@ -47,7 +48,7 @@ struct end {
 	int fd, id; /* id −1: not heard of yet */
 	uint32_t salt[2];
 	uint64_t off[2];
-	bool mid;
+	bool mid, counted;
 	uint8_t family, role;
 	const char *path;
 	int path_len;
@@ -61,12 +62,12 @@ struct capture_case {
 	bool framed; /* its streams are of frames.h */
 };
 
-extern const struct capture_case cases_calls[], cases_sockets[], cases_odd[], cases_uring[], cases_frames[];
+extern const struct capture_case cases_calls[], cases_sockets[], cases_odd[], cases_uring[], cases_layers[], cases_frames[];
 extern struct expected *expected;
 
 /* ---- actor.c: what cases are made of ---- */
 
-enum { IPV4, IPV6, MAPPED, UNIX_PATH, UNIX_ABSTRACT, UNIX_PAIR };
+enum { IPV4, IPV6, MAPPED, UNIX_PATH, UNIX_ABSTRACT, UNIX_PAIR, MULTIPATH };
 
 /* Connected ends; TCP's client is heard of at once. */
 void act_pair(struct end *client, struct end *server, int how);
@@ -90,6 +91,8 @@ void act_recv(struct end *e, size_t n);
 /* All of it, whatever the pieces. */
 void act_drain(struct end *e, size_t n);
 void act_finish(struct end *e, bool final, bool reset);
+/* From here on it is told of as another connection, joined in the middle. */
+void act_again(struct end *e);
 /* Waits until the checker has reached `stage`. */
 void act_pause(int stage);
 

@@ -15,6 +15,7 @@ struct seen_end {
 	int n[2];
 	struct segment segs[2][SEGS_MAX];
 	uint8_t *bytes[2]; /* captured ones, from offset open.start[] */
+	int n_seq[2]; /* records without and with a sequence number */
 	bool recv_ended, send_ended, final, reset;
 	uint64_t end_off[2];
 };
@@ -104,8 +105,7 @@ static void see_data(struct checker *k, const struct ev_data *d)
 		return complain(k, "offset %llu after %llu", (unsigned long long)d->off, (unsigned long long)e->off[d->dir]);
 	if (e->final || (d->dir == DIR_SEND ? e->send_ended : e->recv_ended))
 		complain(k, "data after the end of its direction");
-	if (e->open.family == FAM_UNIX ? d->h.flags & EVF_SEQ : !(d->h.flags & EVF_SEQ))
-		complain(k, "EVF_SEQ is wrong for this family");
+	e->n_seq[!!(d->h.flags & EVF_SEQ)]++;
 	/* of what is passed over in the middle of a frame no record tells */
 	see_segment(e, d->dir, d->off - e->off[d->dir], k->c->framed ? HOLE_SKIPPED : HOLE_UNSEEN);
 	at = d->off - e->open.start[d->dir];
@@ -179,6 +179,8 @@ static void judge_end(struct checker *k, int i, const struct expected_end *x, co
 	if (x->family != FAM_UNIX && memcmp(e->open.start, x->start, sizeof(x->start)))
 		complain(k, "end %d starts at %llu, %llu, expected %llu, %llu", i, (unsigned long long)e->open.start[0],
 			 (unsigned long long)e->open.start[1], (unsigned long long)x->start[0], (unsigned long long)x->start[1]);
+	if (e->n_seq[x->family == FAM_UNIX || x->counted])
+		complain(k, "end %d: EVF_SEQ is wrong for this family", i);
 	if (!!(e->open.h.flags & EVF_MID) != x->mid)
 		complain(k, "end %d: EVF_MID is %d", i, e->open.h.flags & EVF_MID);
 	if (x->path_len >= 0 && (e->open.path_len != x->path_len || memcmp(e->open.path, x->path, (size_t)x->path_len)))

@@ -34,7 +34,7 @@ const struct capture_case cases_uring[] = { { "liburing", no_liburing, NULL, fal
 
 static const struct capture_case *case_at(int n)
 {
-	const struct capture_case *lists[] = { cases_calls, cases_sockets, cases_odd, cases_uring, cases_frames };
+	const struct capture_case *lists[] = { cases_calls, cases_sockets, cases_odd, cases_uring, cases_layers, cases_frames };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		for (const struct capture_case *c = lists[i]; c->name; c++)
