@@ -16,6 +16,7 @@ import packages
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NEEDED = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
+WANTED = ["tls", "gcm", "ctr", "ghash_generic"]  # of kTLS; what a kernel lacks is left out
 
 MACHINES = {
     "amd64": ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"],
@@ -112,7 +113,7 @@ def boot(kernel, command, out, root="/", limit=600, append="", modules=()):
     status = os.path.join(out, "status")
     with tempfile.TemporaryDirectory(prefix="spandrel-vm.") as d:
         with open(os.path.join(d, "initramfs"), "wb") as f:
-            f.write(initramfs(kernel, os.path.join(root, "bin/busybox"), [*NEEDED, *modules]))
+            f.write(initramfs(kernel, os.path.join(root, "bin/busybox"), [*NEEDED, *WANTED, *modules]))
         with open(os.path.join(out, "command"), "w") as f:
             f.write(command + "\n")
         line = f"console={CONSOLES[kernel.arch]} quiet panic=-1 mitigations=off random.trust_cpu=on {append}"
