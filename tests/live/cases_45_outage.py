@@ -216,6 +216,26 @@ def case_outage_storm():
     assert c["batches_retried"] >= 8 and c["spans_spooled"] > 0, c
 
 
+def case_outage_slow():
+    """A back end that takes less than comes: what is behind waits on disk, in order, memory flat, each span once."""
+    ng, back, spool = parts.nginx(), Back(), parts.path("spool")
+    back.plan(*["slow 0.5"] * 60)  # four at a time: 800 spans a second
+    back.up()
+    with tracer(ng, back, spool, "--queue-size", "1000", "--batch-size", "100") as t:
+        f = parts.Fork(load, ng.addr, 6)
+        time.sleep(3)
+        first = rss(t)
+        assert spool_bytes(spool) > 0
+        n = f.result()
+        assert rss(t) - first < 4096, (first, rss(t))
+        back.wait(t, n)
+        time.sleep(1)
+        t.stop()
+    ids, c = back.ids(), t.counters
+    print(f"# {n} requests, {c['spans_spooled']} over the disk")
+    assert len(ids) == len(set(ids)) == n == c["spans_exported"] and c["batches_retried"] == 0 == c["spans_in_spool"], (n, len(ids), c)
+
+
 def case_outage_spool_size():
     """At --spool-size the oldest go and are counted; what came is the newest, without a hole."""
     ng, back, spool = parts.nginx(), Back(), parts.path("spool")

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An exporter's spans on disk (export/spool.h): put as OTLP in protobuf whatever the exporter speaks, and taken as spans
- * again, so that halving, other encodings and other end points than those of the day before need nothing of their own.
+ * An exporter's spans on disk (export/spool.h): put as OTLP in protobuf whatever the exporter speaks, and taken
+ * as spans again, so that halving, other encodings and other end points than those of the day before need
+ * nothing of their own.
  */
 #ifndef SPANDREL_EXPORT_BACKLOG_H
 #define SPANDREL_EXPORT_BACKLOG_H
@@ -20,9 +21,9 @@ void backlog_free(struct backlog *b); /* after all its spans; NULL is fine */
 
 bool backlog_waiting(const struct backlog *b); /* there is something to take */
 /*
- * Writes spans to disk, which then decides what becomes of those that nobody has delivered yet. first: they are to be taken before
- * what is there. Returns how many it could not put (trouble and its end are one line each): these are then the first ones
- * of the array.
+ * Writes spans to disk, which then decides what becomes of those that nobody has delivered yet. first: they are
+ * to be taken before what is there. Returns how many it could not put (trouble and its end are one line each):
+ * these are then the first ones of the array.
  */
 uint32_t backlog_put(struct backlog *b, struct span **spans, uint32_t n, bool first);
 /* The spans of the next record, each with one reference, or NULL. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Batches as whole lines to a file, a pipe or a terminal. A line is never left half written with another one after it: a
- * regular file is cut back to the line's start, a pipe that is full keeps the rest for the next turn (nothing blocks but
- * regular files), a FIFO that lost its reader is opened anew. A regular file that would pass its limit becomes PATH.1, that one
- * PATH.2, … the one before LINES_KEPT is removed. Trouble and its end are one message each.
+ * Batches as whole lines to a file, a pipe or a terminal. A line is never left half written with another one
+ * after it: a regular file is cut back to the line's start, a pipe that is full keeps the rest for the next
+ * turn (nothing blocks but regular files), a FIFO that lost its reader is opened anew. A regular file that
+ * would pass its limit becomes PATH.1, that one PATH.2, … the one before LINES_KEPT is removed. Trouble and its
+ * end are one message each.
  */
 #ifndef SPANDREL_EXPORT_LINES_H
 #define SPANDREL_EXPORT_LINES_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An open exporter with its queue, private to export*.c. With a spool, memory holds the oldest spans; once they fill the
- * queue, or as long as there are spans on disk that are older, batches go to disk, and back from there in order as the
- * exporter gets on. What an exporter gives up for want of time goes to disk too, to the front. Without a spool, or
- * when the disk does not take them, spans beyond the queue are dropped.
+ * An open exporter with its queue, private to export*.c. With a spool, memory holds the oldest spans; once they
+ * fill the queue, or as long as there are spans on disk that are older, batches go to disk, and back from there
+ * in order as the exporter gets on. What an exporter gives up for want of time goes to disk too, to the front.
+ * Without a spool, or when the disk does not take them, spans beyond the queue are dropped.
  */
 #ifndef SPANDREL_EXPORT_OUTLET_H
 #define SPANDREL_EXPORT_OUTLET_H

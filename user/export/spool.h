@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * --spool-dir: records of encoded spans on disk, for one end point, in order. What is written is with the kernel when
- * spool_put() returns (it is not synced: kill -9 loses nothing of it, a loss of power may), and stays until each of its spans is marked;
- * a mark, too, is with the kernel at once, so that nothing is sent again that was acknowledged. A record that was taken
- * and not marked is there again in the next run.
+ * --spool-dir: records of encoded spans on disk, for one end point, in order. What is written is with the
+ * kernel when spool_put() returns (it is not synced: kill -9 loses nothing of it, a loss of power may), and
+ * stays until each of its spans is marked; a mark, too, is with the kernel at once, so that nothing is sent
+ * again that was acknowledged. A record that was taken and not marked is there again in the next run.
  *
- * A directory belongs to one process (a lock), and holds files of several end points: KEY-NUMBER.spool, KEY being a hash of
- * the end point's name. Files of an end point that is not configured stay. At its size the spool loses its oldest segment.
- * Keeps spans_in_spool and counts what it loses. Blocks as long as a write to a regular file does.
+ * A directory belongs to one process (a lock), and holds files of several end points: KEY-NUMBER.spool, KEY
+ * being a hash of the end point's name. Files of an end point that is not configured stay. At its size the
+ * spool loses its oldest segment. Keeps spans_in_spool and counts what it loses. Blocks as long as a write to a
+ * regular file does.
  */
 #ifndef SPANDREL_EXPORT_SPOOL_H
 #define SPANDREL_EXPORT_SPOOL_H

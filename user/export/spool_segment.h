@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One file of the spool: records one after the other, each a head with a checksum of its own, a mark for every span, and a
- * text (what the spans are encoded as). Marks change in place and are under no checksum; the three that are used differ in
- * four bits, and one that is none of them counts as open: a span is rather sent twice than lost. Numbers are in the host's
- * byte order: a spool does not travel. Bytes that are no record are passed over, whatever they are.
+ * One file of the spool: records one after the other, each a head with a checksum of its own, a mark for every
+ * span, and a text (what the spans are encoded as). Marks change in place and are under no checksum; the three
+ * that are used differ in four bits, and one that is none of them counts as open: a span is rather sent twice
+ * than lost. Numbers are in the host's byte order: a spool does not travel. Bytes that are no record are passed
+ * over, whatever they are.
  */
 #ifndef SPANDREL_EXPORT_SPOOL_SEGMENT_H
 #define SPANDREL_EXPORT_SPOOL_SEGMENT_H
