@@ -203,6 +203,12 @@ inline_always void frames_join(struct frames *f)
 	f->dir.have = 0;
 }
 
+/* Bytes have passed since that nobody showed us, and a header may have been among them. */
+inline_always bool frames_missed(const struct frames *f)
+{
+	return f->dir.have ? f->off != f->dir.next : f->off > f->dir.next;
+}
+
 checked_alone int frame_walk(__u32 cpu)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
@@ -216,11 +222,13 @@ checked_alone int frame_walk(__u32 cpu)
 	f->left = s->op.where == AT_BUFFER ? s->op.size : 0;
 	f->behind = s->op.where == AT_BUFFER ? 0 : s->op.at;
 	f->element = f->n = f->magic = 0;
+	if (f->dir.framing && frames_missed(f))
+		f->dir.framing = 0;
 	if (f->dir.framing && f->join && f->join != f->dir.framing)
 		frames_renamed(f);
 	if (!f->dir.framing && f->join)
 		frames_join(f);
-	else if (!f->dir.framing)
+	else if (!f->dir.framing && !f->off)
 		frames_begin(s);
 	if (!f->dir.framing)
 		return 0;

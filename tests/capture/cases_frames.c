@@ -8,6 +8,7 @@
 
 #include "capture.h"
 #include "frames.h"
+#include "probe/probe.h"
 
 #define OP_MAX 40000 /* a few frames to pass over in one operation: more are copied */
 
@@ -134,9 +135,55 @@ static void mixed(void)
 	both_ways(UNIX_PATH, 3, 1, 9000, 400000);
 }
 
+/* Of `e`: all bytes are copied. */
+static void send_all(struct end *e, size_t n)
+{
+	act_send(e, n);
+	act_recv(e == &c ? &s : &c, n);
+}
+
+#define FIRST 49 /* magic and first frame */
+
+/* A beginning that nothing can be told from, until user space finds a frame of one of the ends. */
+static void joined(void)
+{
+	begin(IPV4, 4);
+	send_all(&c, 3);
+	send_all(&c, FIRST - 3);
+	act_pause(1);
+	send_some(&c, 7000);
+	act_recv(&s, 7000);
+}
+
+static void tell(void *probe, const struct ev_data *d, struct expected *x)
+{
+	static uint64_t conn;
+
+	(void)x;
+	if (d && d->dir == DIR_SEND)
+		conn = d->conn;
+	else if (!d)
+		probe_frames(probe, conn, 0, (const uint64_t[2]){ 0, FIRST });
+}
+
+/* Bytes that the program discards are not looked at: from there on nothing is passed over. */
+static void unseen(void)
+{
+	begin(IPV4, 5);
+	first(&c, &s, 24 + 7);
+	send_some(&c, 2000);
+	receive_some(&s, 500);
+	MUST(recv(s.fd, buf, 1500, MSG_TRUNC) == 1500);
+	act_moved(&s, DIR_RECV, 1500, HOLE_TRUNC);
+	send_some(&c, 9000);
+	act_recv(&s, 9000);
+}
+
 const struct capture_case cases_frames[] = {
 	{ "frames, large operations", large, NULL, true },
 	{ "frames, small operations", small, NULL, true },
 	{ "frames, UNIX", mixed, NULL, true },
+	{ "frames, joined", joined, tell, true },
+	{ "frames, unseen", unseen, NULL, true },
 	{ 0 },
 };
