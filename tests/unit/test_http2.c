@@ -365,6 +365,35 @@ static void test_http2__values_that_are_nobodys_business(void)
 	CHECK(!memmem(s->text.p, s->text.n, "secret", 6));
 }
 
+static void test_http2__cookie_crumbs(void)
+{
+	static const struct slice capture[] = { SLICE("cookie"), SLICE("x-a") };
+	static const struct proto_config config = { capture, 2 };
+	const struct http2_message *m;
+	struct arena_pool pool;
+	struct arena arena;
+	char block[256];
+	size_t n = h2_request_block(block, "GET", "/");
+
+	begin();
+	arena_pool_init(&pool, 1 << 20);
+	arena_init(&arena, &pool);
+	s->head.http.config = &config;
+	n += h2_field(block + n, "cookie", "a=1");
+	n += h2_field(block + n, "x-a", "between");
+	n += h2_field(block + n, "cookie", "b=2");
+	n += h2_field(block + n, "cookie", "c=3");
+	h2_frame(&h, 1, H2_END | H2_BLOCK_END, 1, block, n);
+	CHECK_INT(feed(CLIENT), OUT_HEAD | OUT_END);
+	m = http2_message_of(http2_ops.keep(out.msg, &arena));
+	REQUIRE(m != NULL);
+	CHECK_INT(m->http.n_captured, 2);
+	CHECK_SLICE(m->http.captured[0].value, "a=1; b=2; c=3");
+	CHECK_SLICE(m->http.captured[1].value, "between");
+	arena_fini(&arena);
+	arena_pool_fini(&pool);
+}
+
 /* A hole at each byte of a conversation, and a beginning at each: the parser finds its way, and asks for nothing but bytes. */
 static void test_http2__from_every_byte(void)
 {
@@ -450,6 +479,7 @@ int main(void)
 	RUN(test_http2__trailers_and_interim);
 	RUN(test_http2__a_block_without_a_method_is_no_request);
 	RUN(test_http2__values_that_are_nobodys_business);
+	RUN(test_http2__cookie_crumbs);
 	RUN(test_http2__from_every_byte);
 	RUN(test_http2__random_frames);
 	http2_ops.fini(s);

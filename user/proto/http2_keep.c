@@ -3,12 +3,45 @@
 #include "base/scope.h"
 #include "proto/http2_session.h"
 
+/* RFC 9113 §8.2.3: one cookie field may be sent in crumbs. They are put together as HTTP/1 would have it. False without memory. */
+static bool join_cookies(struct http1_message *m, struct arena *arena)
+{
+	struct http1_captured *first = NULL;
+	size_t total = 0, kept = 0;
+	char *p, *to;
+
+	for (unsigned i = 0; i < m->n_captured; i++)
+		if (slice_eq(m->captured[i].name, SLICE("cookie")))
+			total += m->captured[i].value.n + 2;
+	p = to = total ? arena_alloc(arena, total) : NULL;
+	if (total && !p)
+		return false;
+	for (unsigned i = 0; i < m->n_captured; i++) {
+		struct http1_captured *c = &m->captured[i];
+
+		if (!slice_eq(c->name, SLICE("cookie"))) {
+			m->captured[kept++] = *c;
+			continue;
+		}
+		if (first)
+			to = mempcpy(to, "; ", 2);
+		to = mempcpy(to, c->value.p, c->value.n);
+		if (!first) {
+			first = &m->captured[kept++];
+			*first = *c;
+		}
+		first->value = slice_of(p, (size_t)(to - p));
+	}
+	m->n_captured = (uint8_t)kept;
+	return true;
+}
+
 struct message *http2_keep(const struct message *msg, struct arena *arena)
 {
 	const struct http2_head *head = (const struct http2_head *)msg;
 	struct http2_message *m = arena_zalloc(arena, sizeof(*m));
 
-	if (!m || !http1_keep_into(&m->http, &head->http, arena))
+	if (!m || !http1_keep_into(&m->http, &head->http, arena) || !join_cookies(&m->http, arena))
 		return NULL;
 	m->unknown = head->unknown;
 	m->trailers = head->trailers;
