@@ -58,6 +58,25 @@ static void take_otlp(struct config *c, set_fn set, const char *what, const char
 		take(c, set, name, option, v);
 }
 
+/* Words of that specification are known in any case. */
+static void take_word(struct config *c, set_fn set, const char *name, const char *option, const char *value)
+{
+	char lower[32] = "";
+
+	for (size_t i = 0; value[i] && i < sizeof(lower) - 1; i++)
+		lower[i] = (char)tolower((unsigned char)value[i]);
+	take(c, set, name, option, lower);
+}
+
+static void take_otlp_word(struct config *c, set_fn set, const char *what, const char *option)
+{
+	char name[64];
+	const char *v = otlp_env(what, name, sizeof(name));
+
+	if (v)
+		take_word(c, set, name, option, v);
+}
+
 /* Without a scheme it is a target of gRPC: then, and only then, INSECURE says whether it is plain text. */
 static void take_endpoint(struct config *c, set_fn set)
 {
@@ -241,13 +260,9 @@ static void take_semconv(struct config *c, set_fn set)
 static void take_level(struct config *c, set_fn set)
 {
 	const char *v = env("OTEL_LOG_LEVEL");
-	char lower[16] = "";
 
-	if (!v)
-		return;
-	for (size_t i = 0; v[i] && i < sizeof(lower) - 1; i++)
-		lower[i] = (char)tolower((unsigned char)v[i]);
-	take(c, set, "OTEL_LOG_LEVEL", "log-level", !strcmp(lower, "warning") ? "warn" : lower);
+	if (v)
+		take_word(c, set, "OTEL_LOG_LEVEL", "log-level", strcasecmp(v, "warning") ? v : "warn");
 }
 
 void config_otel_env(struct config *c, set_fn set)
@@ -258,8 +273,8 @@ void config_otel_env(struct config *c, set_fn set)
 	if (v)
 		take_ms(c, set, name, v, "otlp-timeout");
 	take_endpoint(c, set);
-	take_otlp(c, set, "PROTOCOL", "otlp-protocol");
-	take_otlp(c, set, "COMPRESSION", "otlp-compression");
+	take_otlp_word(c, set, "PROTOCOL", "otlp-protocol");
+	take_otlp_word(c, set, "COMPRESSION", "otlp-compression");
 	take_otlp(c, set, "CERTIFICATE", "otlp-ca");
 	take_otlp(c, set, "CLIENT_CERTIFICATE", "otlp-cert");
 	take_otlp(c, set, "CLIENT_KEY", "otlp-key");

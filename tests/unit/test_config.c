@@ -158,17 +158,20 @@ static void test_config__bad_otel_values_are_ignored(void)
 	setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-3", 1);
 	setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0", 1);
 	setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "thrift", 1);
+	setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP", 1);
 	setenv("OTEL_TRACES_SAMPLER", "traceidratio", 1);
 	setenv("OTEL_TRACES_SAMPLER_ARG", "0.25", 1);
 	REQUIRE(!LOAD(&c, "--all"));
 	CHECK_INT(c.limits.queue_size, 8192);
 	CHECK_INT(c.export.batch_size, 512);
 	CHECK(!strcmp(c.export.otlp_protocol, "http/protobuf"));
+	CHECK(!strcmp(c.export.otlp_compression, "gzip"));
 	CHECK(c.sample.ratio == 0.25 && c.sample.ignore_parent);
 	config_fini(&c);
 	unsetenv("OTEL_BSP_MAX_QUEUE_SIZE");
 	unsetenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE");
 	unsetenv("OTEL_EXPORTER_OTLP_PROTOCOL");
+	unsetenv("OTEL_EXPORTER_OTLP_COMPRESSION");
 	unsetenv("OTEL_TRACES_SAMPLER");
 	unsetenv("OTEL_TRACES_SAMPLER_ARG");
 }

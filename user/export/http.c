@@ -6,24 +6,21 @@
  * One that is too large for the server is halved, down to single spans.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/rng.h"
 #include "base/scope.h"
 #include "base/stats.h"
 #include "export/export.h"
+#include "export/http_health.h"
 #include "export/http_options.h"
 #include "export/post.h"
 #include "export/ring.h"
 
 #define SLOTS 4
-#define RETRY_FIRST (1 * NS_PER_S)
-#define RETRY_CAP (10 * NS_PER_S)
 #define GIVE_UP (300 * NS_PER_S) /* age of a batch; also the longest wait that a server may ask for */
 #define SAY_EVERY (60 * NS_PER_S)
 
@@ -36,14 +33,6 @@ struct slot {
 	uint32_t epoch; /* of health, at the start */
 };
 
-struct health {
-	bool down;
-	bool told;	   /* the server named the gate */
-	uint32_t failures; /* in a row; those under way together count once */
-	uint32_t epoch;
-	uint64_t gate; /* nothing is sent before */
-};
-
 struct exporter {
 	struct outlet *o;
 	struct http_options opt;
@@ -52,19 +41,10 @@ struct exporter {
 	uint32_t index;	   /* of this end point */
 	struct slot slots[SLOTS];
 	struct list waiting; /* struct export_batch */
-	struct health health;
+	struct http_health health;
 	struct buf plain; /* what gzip reads */
-	struct rng rng;
 	uint64_t say_refused, say_partial; /* quiet until then */
 };
-
-static uint64_t backoff(struct exporter *x, uint32_t failures)
-{
-	uint64_t whole = RETRY_FIRST << MIN(failures - 1, 10u);
-
-	whole = MIN(whole, RETRY_CAP);
-	return whole / 2 + rng_next(&x->rng) % (whole / 2 + 1);
-}
 
 static bool may_say(uint64_t *quiet_until, uint64_t now)
 {
@@ -97,7 +77,7 @@ static int prepare(struct exporter *x, struct export_batch *b, struct buf *body)
 static void put_off(struct exporter *x, struct export_batch *b, uint64_t now, uint64_t told)
 {
 	b->attempts++;
-	b->retry_at = now + (told ? told : backoff(x, b->attempts));
+	b->retry_at = now + (told ? told : http_health_backoff(&x->health, b->attempts));
 	list_push(&x->waiting, &b->link);
 }
 
@@ -165,13 +145,10 @@ static void say_code(char text[32], const struct post_answer *a, const struct ht
 		snprintf(text, 32, "HTTP %ld", a->status);
 }
 
-static void went_down(struct exporter *x, const struct post_answer *a, const struct http_verdict *v)
+static void say_down(const struct exporter *x, const struct post_answer *a, const struct http_verdict *v)
 {
 	char code[32];
 
-	if (x->health.down)
-		return;
-	x->health.down = true;
 	say_code(code, a, v);
 	if (a->status)
 		log_warn("%s does not take spans (%s); they are kept and sent again", x->opt.name, code);
@@ -179,31 +156,23 @@ static void went_down(struct exporter *x, const struct post_answer *a, const str
 		log_warn("%s cannot be reached (%s); spans are kept and sent again", x->opt.name, a->error);
 }
 
-static void came_up(struct exporter *x)
-{
-	struct health *h = &x->health;
-
-	if (h->down)
-		log_info("%s takes spans again", x->opt.name);
-	*h = (struct health){ .epoch = h->epoch };
-}
-
-static void on_later(struct slot *s, struct export_batch *b, uint64_t wait, uint64_t now)
+static void on_later(struct slot *s, struct export_batch *b, const struct post_answer *a, const struct http_verdict *v,
+		     uint64_t now)
 {
 	struct exporter *x = s->x;
-	struct health *h = &x->health;
-	uint64_t told = MIN(wait, GIVE_UP);
+	uint64_t told = MIN(v->wait, GIVE_UP);
 
+	if (!x->health.down)
+		say_down(x, a, v);
 	put_off(x, b, now, told);
-	if (s->epoch == h->epoch) {
-		h->epoch++;
-		h->failures++;
-		h->gate = now + (told ? told : backoff(x, h->failures));
-		h->told = told != 0;
-	} else if (told && now + told > h->gate) {
-		h->gate = now + told;
-		h->told = true;
-	}
+	http_health_failed(&x->health, s->epoch, told, now);
+}
+
+static void came_up(struct exporter *x)
+{
+	if (x->health.down)
+		log_info("%s takes spans again", x->opt.name);
+	http_health_answered(&x->health);
 }
 
 /* What the server said may repeat what it was sent. */
@@ -262,8 +231,7 @@ static void on_answer(void *arg, const struct post_answer *a, uint64_t now)
 
 	x->opt.format->judge(a, &v);
 	if (v.fate == FATE_LATER) {
-		went_down(x, a, &v);
-		on_later(s, b, v.wait, now);
+		on_later(s, b, a, &v, now);
 		return;
 	}
 	came_up(x);
@@ -353,7 +321,7 @@ static int http_open(struct exporter **out, struct outlet *o, const char *option
 	x->index = at->index;
 	list_init(&x->waiting);
 	buf_init(&x->plain, OTLP_REQUEST_MAX);
-	rng_seed(&x->rng, clock_boot(), (uint64_t)getpid() << 16 | at->index);
+	http_health_init(&x->health, at->index);
 	r = http_options_init(&x->opt, option, http, at->index, version);
 	if (!r && http->balance)
 		r = ring_new(&x->ring, http->urls, http->n_urls);

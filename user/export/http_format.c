@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "export/gzip.h"
+#include "export/otlp_fields.h"
 #include "export/protobuf.h"
 
 const struct http_format_ops *http_format(uint8_t format)
@@ -95,9 +96,9 @@ static void read_partial(struct slice message, struct http_verdict *v)
 	struct pb_field f;
 
 	while (pb_next(&message, &f)) {
-		if (f.number == 1 && f.type == PB_VARINT)
+		if (f.number == PARTIAL_REJECTED && f.type == PB_VARINT)
 			v->rejected = f.value >> 63 ? 0 : f.value; /* an int64 */
-		else if (f.number == 2 && f.type == PB_BYTES)
+		else if (f.number == PARTIAL_MESSAGE && f.type == PB_BYTES)
 			verdict_say(v, f.bytes);
 	}
 }
@@ -108,7 +109,7 @@ void judge_response(struct slice message, struct http_verdict *v)
 	struct pb_field f;
 
 	while (pb_next(&message, &f))
-		if (f.number == 1 && f.type == PB_BYTES)
+		if (f.number == RESPONSE_PARTIAL_SUCCESS && f.type == PB_BYTES)
 			read_partial(f.bytes, &got);
 	if (!message.n) /* half a message says nothing */
 		*v = got;
@@ -121,9 +122,9 @@ static uint64_t read_duration(struct slice message)
 	struct pb_field f;
 
 	while (pb_next(&message, &f)) {
-		if (f.number == 1 && f.type == PB_VARINT)
+		if (f.number == DURATION_SECONDS && f.type == PB_VARINT)
 			seconds = f.value;
-		else if (f.number == 2 && f.type == PB_VARINT)
+		else if (f.number == DURATION_NANOS && f.type == PB_VARINT)
 			nanos = f.value;
 	}
 	if (seconds >> 63 || nanos >= NS_PER_S)
@@ -137,15 +138,15 @@ static bool read_retry_info(struct slice any, struct http_verdict *v)
 	struct pb_field f;
 
 	while (pb_next(&any, &f)) {
-		if (f.number == 1 && f.type == PB_BYTES)
+		if (f.number == ANY_TYPE && f.type == PB_BYTES)
 			type = f.bytes;
-		else if (f.number == 2 && f.type == PB_BYTES)
+		else if (f.number == ANY_VALUE && f.type == PB_BYTES)
 			value = f.bytes;
 	}
 	if (!slice_eq(type, SLICE("type.googleapis.com/google.rpc.RetryInfo")))
 		return false;
 	while (pb_next(&value, &f))
-		if (f.number == 1 && f.type == PB_BYTES)
+		if (f.number == RETRY_INFO_DELAY && f.type == PB_BYTES)
 			v->wait = read_duration(f.bytes);
 	return true;
 }
@@ -156,9 +157,9 @@ bool judge_rpc_status(struct slice message, struct http_verdict *v)
 	struct pb_field f;
 
 	while (pb_next(&message, &f)) {
-		if (f.number == 2 && f.type == PB_BYTES)
+		if (f.number == RPC_STATUS_MESSAGE && f.type == PB_BYTES)
 			verdict_say(v, f.bytes);
-		else if (f.number == 3 && f.type == PB_BYTES)
+		else if (f.number == RPC_STATUS_DETAILS && f.type == PB_BYTES)
 			told |= read_retry_info(f.bytes, v);
 	}
 	return told;

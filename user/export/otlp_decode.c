@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Protocol buffers as they are on the wire: a tag (number and type), then a varint, 4 or 8 bytes, or a length and bytes. */
 #include "export/otlp_decode.h"
 
-#include <endian.h>
 #include <errno.h>
 
 #include "base/scope.h"
+#include "export/otlp_fields.h"
+#include "export/protobuf.h"
 #include "host/process.h"
 
 #define SPAN_LEAST 40 /* bytes: the ids and times alone */
-
-enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
-
-struct field {
-	uint32_t number;
-	uint8_t wire;
-	uint64_t v;	    /* unless it is bytes */
-	struct slice bytes;
-};
 
 struct decoder {
 	struct arena *arena;
@@ -27,74 +18,25 @@ struct decoder {
 	int error;	   /* the first one */
 };
 
-static bool take_varint(struct slice *s, uint64_t *v)
+/* False at the end, and where it is not sound (then d->error). */
+static bool next_field(struct decoder *d, struct slice *s, struct pb_field *f)
 {
-	*v = 0;
-	for (unsigned shift = 0; shift < 64 && s->n; shift += 7) {
-		uint8_t b = (uint8_t)*s->p;
-
-		*s = slice_from(*s, 1);
-		*v |= (uint64_t)(b & 0x7f) << shift;
-		if (b < 0x80)
-			return true;
-	}
+	if (!s->n || d->error)
+		return false;
+	if (pb_next(s, f))
+		return true;
+	d->error = -EBADMSG;
 	return false;
 }
 
-static bool take_fixed(struct slice *s, size_t n, uint64_t *v)
+static bool is_message(const struct pb_field *f, uint32_t number)
 {
-	uint64_t le = 0;
-
-	if (s->n < n)
-		return false;
-	memcpy(&le, s->p, n);
-	*v = le64toh(le);
-	*s = slice_from(*s, n);
-	return true;
-}
-
-static bool take_bytes(struct slice *s, struct slice *out)
-{
-	uint64_t n;
-
-	if (!take_varint(s, &n) || n > s->n)
-		return false;
-	*out = slice_to(*s, n);
-	*s = slice_from(*s, n);
-	return true;
-}
-
-/* False at the end, and where it is not sound (then d->error). */
-static bool next_field(struct decoder *d, struct slice *s, struct field *f)
-{
-	uint64_t tag;
-	bool ok;
-
-	if (!s->n || d->error)
-		return false;
-	*f = (struct field){ .number = 0 };
-	ok = take_varint(s, &tag) && tag >> 3 && tag <= UINT32_MAX;
-	f->number = (uint32_t)(tag >> 3);
-	f->wire = tag & 7;
-	if (ok)
-		ok = f->wire == WIRE_VARINT ? take_varint(s, &f->v) :
-		     f->wire == WIRE_64	    ? take_fixed(s, 8, &f->v) :
-		     f->wire == WIRE_32	    ? take_fixed(s, 4, &f->v) :
-		     f->wire == WIRE_BYTES  ? take_bytes(s, &f->bytes) :
-					      false;
-	if (!ok)
-		d->error = -EBADMSG;
-	return ok;
-}
-
-static bool is_message(const struct field *f, uint32_t number)
-{
-	return f->number == number && f->wire == WIRE_BYTES;
+	return f->number == number && f->type == PB_BYTES;
 }
 
 static uint32_t count_fields(struct decoder *d, struct slice s, uint32_t number)
 {
-	struct field f;
+	struct pb_field f;
 	uint32_t n = 0;
 
 	while (next_field(d, &s, &f))
@@ -114,15 +56,15 @@ static void *alloc(struct decoder *d, size_t n)
 /* ArrayValue of strings; others in it become empty. */
 static void decode_strings(struct decoder *d, struct slice s, struct attr *a)
 {
-	uint32_t n = count_fields(d, s, 1), i = 0;
+	uint32_t n = count_fields(d, s, ARRAY_VALUES), i = 0;
 	struct slice *v = alloc(d, n * sizeof(*v));
-	struct field f, text;
+	struct pb_field f, text;
 
 	while (v && i < n && next_field(d, &s, &f)) {
-		if (!is_message(&f, 1))
+		if (!is_message(&f, ARRAY_VALUES))
 			continue;
 		while (next_field(d, &f.bytes, &text))
-			if (is_message(&text, 1))
+			if (is_message(&text, VALUE_STRING))
 				v[i] = text.bytes;
 		i++;
 	}
@@ -133,22 +75,22 @@ static void decode_strings(struct decoder *d, struct slice s, struct attr *a)
 
 static void decode_value(struct decoder *d, struct slice s, struct attr *a)
 {
-	struct field f;
+	struct pb_field f;
 
 	while (next_field(d, &s, &f)) {
-		if (is_message(&f, 1)) {
+		if (is_message(&f, VALUE_STRING)) {
 			a->type = ATTR_STRING;
 			a->s = f.bytes;
-		} else if (f.number == 2 && f.wire == WIRE_VARINT) {
+		} else if (f.number == VALUE_BOOL && f.type == PB_VARINT) {
 			a->type = ATTR_BOOL;
-			a->b = f.v;
-		} else if (f.number == 3 && f.wire == WIRE_VARINT) {
+			a->b = f.value;
+		} else if (f.number == VALUE_INT && f.type == PB_VARINT) {
 			a->type = ATTR_INT;
-			a->i = (int64_t)f.v;
-		} else if (f.number == 4 && f.wire == WIRE_64) {
+			a->i = (int64_t)f.value;
+		} else if (f.number == VALUE_DOUBLE && f.type == PB_FIXED64) {
 			a->type = ATTR_DOUBLE;
-			memcpy(&a->d, &f.v, sizeof(a->d));
-		} else if (is_message(&f, 5)) {
+			memcpy(&a->d, &f.value, sizeof(a->d));
+		} else if (is_message(&f, VALUE_ARRAY)) {
 			decode_strings(d, f.bytes, a);
 		}
 	}
@@ -159,7 +101,7 @@ static struct attr *decode_attrs(struct decoder *d, struct slice s, uint32_t num
 {
 	uint32_t n = count_fields(d, s, number), i = 0;
 	struct attr *attrs;
-	struct field f, part;
+	struct pb_field f, part;
 
 	if (n > UINT16_MAX)
 		d->error = -EBADMSG;
@@ -168,9 +110,9 @@ static struct attr *decode_attrs(struct decoder *d, struct slice s, uint32_t num
 		if (!is_message(&f, number))
 			continue;
 		while (next_field(d, &f.bytes, &part)) {
-			if (is_message(&part, 1))
+			if (is_message(&part, KEY_VALUE_KEY))
 				attrs[i].key = part.bytes;
-			else if (is_message(&part, 2))
+			else if (is_message(&part, KEY_VALUE_VALUE))
 				decode_value(d, part.bytes, &attrs[i]);
 		}
 		i++;
@@ -187,51 +129,51 @@ static void copy_id(struct decoder *d, uint8_t *to, size_t n, struct slice id)
 		d->error = -EBADMSG;
 }
 
-static void span_number(struct span *s, const struct field *f)
+static void span_number(struct span *s, const struct pb_field *f)
 {
 	switch (f->number) {
-	case 6:
-		s->kind = (uint8_t)f->v;
+	case SPAN_KIND:
+		s->kind = (uint8_t)f->value;
 		break;
-	case 7:
-		s->start = f->v;
+	case SPAN_START:
+		s->start = f->value;
 		break;
-	case 8:
-		s->end = f->v;
+	case SPAN_END:
+		s->end = f->value;
 		break;
-	case 10:
-		s->d.dropped_attrs = (uint16_t)f->v;
+	case SPAN_DROPPED_ATTRIBUTES:
+		s->d.dropped_attrs = (uint16_t)f->value;
 		break;
-	case 16:
-		s->flags = (uint32_t)f->v;
+	case SPAN_FLAGS:
+		s->flags = (uint32_t)f->value;
 		break;
 	}
 }
 
-static void span_bytes(struct decoder *d, struct span *s, struct field *f)
+static void span_bytes(struct decoder *d, struct span *s, struct pb_field *f)
 {
-	struct field code;
+	struct pb_field code;
 
 	switch (f->number) {
-	case 1:
+	case SPAN_TRACE_ID:
 		copy_id(d, s->trace_id, sizeof(s->trace_id), f->bytes);
 		break;
-	case 2:
+	case SPAN_SPAN_ID:
 		copy_id(d, s->span_id, sizeof(s->span_id), f->bytes);
 		break;
-	case 3:
+	case SPAN_TRACE_STATE:
 		s->trace_state = f->bytes;
 		break;
-	case 4:
+	case SPAN_PARENT_SPAN_ID:
 		copy_id(d, s->parent_id, sizeof(s->parent_id), f->bytes);
 		break;
-	case 5:
+	case SPAN_NAME:
 		s->d.name = f->bytes;
 		break;
-	case 15:
+	case SPAN_STATUS:
 		while (next_field(d, &f->bytes, &code))
-			if (code.number == 3 && code.wire == WIRE_VARINT)
-				s->d.status = (uint8_t)code.v;
+			if (code.number == STATUS_CODE && code.type == PB_VARINT)
+				s->d.status = (uint8_t)code.value;
 		break;
 	}
 }
@@ -240,7 +182,7 @@ static void decode_span(struct decoder *d, struct slice message, const struct re
 {
 	struct slice rest = message;
 	struct span *s;
-	struct field f;
+	struct pb_field f;
 
 	if (d->n == d->max) {
 		d->error = -EBADMSG;
@@ -251,12 +193,12 @@ static void decode_span(struct decoder *d, struct slice message, const struct re
 	s->resource = resource;
 	s->drop = -1;
 	while (next_field(d, &rest, &f)) {
-		if (f.wire == WIRE_BYTES)
+		if (f.type == PB_BYTES)
 			span_bytes(d, s, &f);
 		else
 			span_number(s, &f);
 	}
-	s->d.attrs = decode_attrs(d, message, 9, &s->d.n_attrs);
+	s->d.attrs = decode_attrs(d, message, SPAN_ATTRIBUTES, &s->d.n_attrs);
 }
 
 static struct resource *decode_resource(struct decoder *d, struct slice message)
@@ -267,7 +209,7 @@ static struct resource *decode_resource(struct decoder *d, struct slice message)
 		return NULL;
 	r->refs = 1; /* the arena's: it never falls to 0 */
 	r->id = OTLP_RESOURCE_ID | (*d->next_id)++;
-	r->attrs = decode_attrs(d, message, 1, &r->n_attrs);
+	r->attrs = decode_attrs(d, message, RESOURCE_ATTRIBUTES, &r->n_attrs);
 	for (uint32_t i = 0; r->attrs && i < r->n_attrs; i++)
 		if (slice_eq(r->attrs[i].key, SLICE("service.name")) && r->attrs[i].type == ATTR_STRING)
 			r->service = r->attrs[i].s;
@@ -279,14 +221,14 @@ static void decode_group(struct decoder *d, struct slice message)
 {
 	const struct resource *resource = NULL;
 	struct slice rest = message;
-	struct field f, span;
+	struct pb_field f, span;
 
 	while (next_field(d, &rest, &f))
-		if (is_message(&f, 1))
+		if (is_message(&f, RESOURCE_SPANS_RESOURCE))
 			resource = decode_resource(d, f.bytes);
 	while (next_field(d, &message, &f))
-		while (is_message(&f, 2) && next_field(d, &f.bytes, &span))
-			if (is_message(&span, 2))
+		while (is_message(&f, RESOURCE_SPANS_SCOPE_SPANS) && next_field(d, &f.bytes, &span))
+			if (is_message(&span, SCOPE_SPANS_SPANS))
 				decode_span(d, span.bytes, resource);
 }
 
@@ -294,13 +236,13 @@ int otlp_decode(struct slice message, uint32_t n, struct arena *arena, uint64_t 
 		struct otlp_decoded *out)
 {
 	struct decoder d = { .arena = arena, .max = n, .next_id = next_id };
-	struct field f;
+	struct pb_field f;
 
 	if (n > message.n / SPAN_LEAST)
 		return -EBADMSG;
 	d.spans = alloc(&d, n * sizeof(*d.spans));
 	while (next_field(&d, &message, &f))
-		if (is_message(&f, 1))
+		if (is_message(&f, REQUEST_RESOURCE_SPANS))
 			decode_group(&d, f.bytes);
 	if (!d.error && d.n != n)
 		d.error = -EBADMSG;
