@@ -83,10 +83,12 @@ inline_always void piece_framed(struct scratch *s, __u64 from, __u64 to, __u64 e
 	p->rest = from - p->off;
 	p->tail = to - from;
 	p->hole = HOLE_SKIPPED;
-	if (!p->rest && (to < end || to < s->frames.dir.next))
+	if (!p->rest && (to < end || to < s->frames.dir.next)) {
 		count(KC_HOLE_BYTES + HOLE_SKIPPED, p->tail);
-	else
+		p->flags |= EVF_PASSED;
+	} else {
 		piece_emit(p->where >= AT_VECTOR);
+	}
 	if (!p->fault)
 		piece_move(p, from, to);
 }

@@ -171,6 +171,7 @@ inline_always void piece_skip(struct piece *p, __u64 n, bool vector)
 		return;
 	}
 	count(KC_HOLE_BYTES + HOLE_SKIPPED, n);
+	p->flags |= EVF_PASSED;
 	piece_done(p, n);
 	if (vector)
 		p->at += n;

@@ -61,6 +61,7 @@ enum ev_hole {
 
 #define EVF_SEQ 1	/* ev_data.seq is the TCP sequence number of the record's first byte */
 #define EVF_POLLED 2	/* received, and an epoll instance watches the socket: its reader waits for others as well */
+#define EVF_PASSED 4	/* bytes right before the record, of the same operation, were passed over and no record tells of them */
 
 /*
  * `size` bytes at `off` of one direction; the first `cap` of them follow. size > cap: a hole of the

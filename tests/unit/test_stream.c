@@ -181,6 +181,28 @@ static void test_stream__skips_are_satisfied_by_anything(void)
 	stream_free(s);
 }
 
+static void test_stream__an_operation_that_goes_on_behind_a_skip_is_its_end(void)
+{
+	struct stream *s = stream_new(0, &used, LIMIT);
+	struct chunk c = { .off = 10, .size = 4, .data = SLICE("next"), .passed = true, .mark = { .time = 7 } };
+
+	stream_skip(s, 10);
+	stream_feed(s, &c);
+	CHECK(!stream_skipping(s));
+	CHECK_SLICE(stream_peek(s), "next");
+	CHECK_INT(stream_mark_end(s, 9).time, 7);
+	stream_consume(s, 4);
+	stream_settle(s);
+	c.off = 24; /* ahead of a skip that is not known yet */
+	stream_feed(s, &c);
+	CHECK(stream_waiting(s));
+	stream_skip(s, 10);
+	CHECK(!stream_skipping(s));
+	CHECK_SLICE(stream_peek(s), "next");
+	CHECK_INT(stream_mark_end(s, 23).time, 7);
+	stream_free(s);
+}
+
 static void test_stream__the_last_byte_of_a_skip_is_waited_for(void)
 {
 	struct stream *s = stream_new(0, &used, LIMIT);
@@ -423,6 +445,7 @@ int main(void)
 	RUN(test_stream__a_missing_chunk_is_given_up_by_number);
 	RUN(test_stream__known_holes);
 	RUN(test_stream__skips_are_satisfied_by_anything);
+	RUN(test_stream__an_operation_that_goes_on_behind_a_skip_is_its_end);
 	RUN(test_stream__the_last_byte_of_a_skip_is_waited_for);
 	RUN(test_stream__skip_over_what_is_at_hand);
 	RUN(test_stream__offsets_at_the_end_of_the_range);

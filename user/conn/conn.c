@@ -188,6 +188,7 @@ static struct chunk chunk_of(const struct ev_data *ev)
 			       .data = slice_of((const char *)ev->data, ev->cap),
 			       .seq = ev->seq,
 			       .has_seq = ev->h.flags & EVF_SEQ,
+			       .passed = ev->h.flags & EVF_PASSED,
 			       .mark = { ev->h.time, ev->ctx, ev->pid, ev->tid, ev->h.flags & EVF_POLLED } };
 }
 

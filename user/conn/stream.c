@@ -21,6 +21,7 @@ struct segment { /* a chunk that came before its predecessor */
 	struct list link;
 	uint64_t off, size; /* the first `cap` bytes are there */
 	uint32_t cap, room; /* room: as allocated */
+	bool passed;
 	char data[];
 };
 
@@ -232,6 +233,7 @@ static struct segment *segment_new(struct stream *s, const struct chunk *c)
 	g->off = c->off;
 	g->size = c->size;
 	g->cap = g->room = (uint32_t)c->data.n;
+	g->passed = c->passed;
 	if (g->cap)
 		memcpy(g->data, c->data.p, g->cap);
 	return g;
@@ -281,6 +283,12 @@ bool stream_whole(const struct stream *s)
 
 /* ---- skips ---- */
 
+/* What begins at `off` proves that the skip is over: its last byte is of the same operation, or was before. */
+static bool proves(const struct stream *s, uint64_t off, bool passed)
+{
+	return off < s->skip_to || (passed && off == s->skip_to);
+}
+
 /* Captured, lost or never reported: in a skip only positions count. Its last byte alone is waited for. */
 static void advance(struct stream *s)
 {
@@ -292,7 +300,7 @@ static void advance(struct stream *s)
 			drop_front(s, MIN(want, s->known - s->front));
 		else if (s->known < s->lost)
 			s->front = s->known += MIN(want, s->lost - s->known);
-		else if (g && g->off < s->skip_to)
+		else if (g && proves(s, g->off, g->passed))
 			s->front = s->known = s->lost = g->off;
 		else
 			return;
@@ -315,7 +323,7 @@ static int place(struct stream *s, struct chunk *c)
 {
 	int r = 0;
 
-	if (s->front < s->skip_to && c->off < s->skip_to) {
+	if (s->front < s->skip_to && proves(s, c->off, c->passed)) {
 		uint64_t n = MIN(c->size, s->skip_to - c->off);
 
 		s->front = s->known = s->lost = c->off + n;
@@ -333,6 +341,19 @@ static int place(struct stream *s, struct chunk *c)
 	drain(s);
 	advance(s);
 	return r;
+}
+
+/* Who moved these bytes, and the last one of those that were passed over. */
+static void note(struct stream *s, const struct chunk *fed)
+{
+	struct chunk c = *fed;
+
+	if (c.passed && c.off > s->lost) {
+		c.off--;
+		c.size++;
+		c.seq--;
+	}
+	stream_ops_add(&s->ops, &s->memory, s->front, &c);
 }
 
 int stream_feed(struct stream *s, const struct chunk *fed)
@@ -353,7 +374,7 @@ int stream_feed(struct stream *s, const struct chunk *fed)
 	}
 	if (end <= s->lost || (s->lost > c.off && !chunk_cut_front(&c, s->lost - c.off)))
 		return 0;
-	stream_ops_add(&s->ops, &s->memory, s->front, &c);
+	note(s, &c);
 	r = place(s, &c);
 	if (stream_waiting(s) && s->n_pending >= STREAM_PENDING)
 		give_up(s);

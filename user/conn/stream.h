@@ -26,6 +26,7 @@ struct chunk {
 	struct slice data; /* captured front, ≤ size; the rest is a hole */
 	uint32_t seq;
 	bool has_seq;
+	bool passed; /* the bytes right before it were passed over by the same operation, and are not reported */
 	struct mark mark;
 };
 
