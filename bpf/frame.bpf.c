@@ -74,23 +74,25 @@ inline_always bool next_element(struct scratch *s)
 	return true;
 }
 
+inline_always long read_bytes(const struct scratch *s, void *to, __u64 n)
+{
+	if (s->op.where >= AT_KVEC)
+		return bpf_probe_read_kernel(to, n, (void *)s->frames.base);
+	return bpf_probe_read_user(to, n, (void *)s->frames.base);
+}
+
 inline_always bool read_header(struct scratch *s, const struct framing *g)
 {
 	struct frames *f = &s->frames;
 	struct frame_dir *d = &f->dir;
 	__u64 n = g->header - d->have, at = MASK(d->have, FRAME_HEADER_MAX - 1);
-	long err;
 
 	if (n > f->left)
 		n = f->left;
 	if (n > f->end - f->off)
 		n = f->end - f->off;
 	n = BOUND(n, FRAME_HEADER_MAX);
-	if (s->op.where >= AT_KVEC)
-		err = bpf_probe_read_kernel(d->header + at, n, (void *)f->base);
-	else
-		err = bpf_probe_read_user(d->header + at, n, (void *)f->base);
-	if (err)
+	if (read_bytes(s, d->header + at, n))
 		return false;
 	d->have += n;
 	frames_advance(f, n);
@@ -175,10 +177,13 @@ inline_always __u32 frame_guess(struct frames *f)
 inline_always void frames_begin(struct scratch *s)
 {
 	struct frames *f = &s->frames;
-	__u64 n = BOUND(s->op.size, sizeof(f->dir.header));
+	__u64 n;
 
 	__builtin_memset(f->dir.header, 0, sizeof(f->dir.header));
-	if (s->op.where != AT_BUFFER || bpf_probe_read_user(f->dir.header, n, (void *)s->op.addr))
+	if (!f->left && !next_element(s)) /* of a vector what stands in its first element is enough */
+		return;
+	n = BOUND(f->left < s->op.size ? f->left : s->op.size, sizeof(f->dir.header));
+	if (read_bytes(s, f->dir.header, n))
 		return;
 	f->dir.framing = frame_guess(f);
 	f->dir.pass = f->dir.next;
