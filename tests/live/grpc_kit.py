@@ -14,9 +14,10 @@ NAMES = ("OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALRE
          "RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS "
          "UNAUTHENTICATED").split()
 SERVER_ERRORS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
-CANCELLED, DEADLINE_EXCEEDED, UNIMPLEMENTED = 1, 4, 12
+CANCELLED, DEADLINE_EXCEEDED, UNIMPLEMENTED, UNAVAILABLE = 1, 4, 12, 14
 CAPTURE = ("--capture-header", "x-truth-id")
 MESSAGES, BYTES = "spandrel.grpc.{}.messages", "spandrel.grpc.{}.bytes"
+PASSED_OVER = 2000  # bytes of DATA that are copied in any case
 CLOCK = 5_000_000  # ns by which the clocks of a program and of the tracer may differ
 
 
@@ -52,7 +53,7 @@ class Plan:
         self.id, self.method, self.code, self.count, self.pause, self.size = ident, method, code, count, pause, size
         self.deadline, self.cancel, self.parent = deadline, cancel, parent
 
-    def __str__(self):
+    def __repr__(self):
         return " ".join(str(x) for x in (self.id, self.method, self.code, self.count, self.pause, self.size, self.deadline,
                                          self.cancel, self.parent))
 
@@ -73,8 +74,9 @@ class Plan:
 
     @property
     def length(self):
-        """Nanoseconds that the call takes at least; timers of JavaScript may be early by one millisecond."""
-        n = self.count if self.method in KINDS[1:] else 1
+        """Nanoseconds that the server takes at least; timers of JavaScript may be early by one millisecond. A client's pauses say
+        less: what it sends can wait in it and leave all at once."""
+        n = {"Unary": 1, "Down": self.count}.get(self.method, 0)
         return max(self.pause - 1, 0) * n * 1_000_000 if not self.broken else 0
 
 
@@ -87,7 +89,7 @@ class Result:
 
 
 class Client:
-    """A program that calls on one connection, up to `streams` calls at a time."""
+    """A program that calls on one connection, up to `streams` calls at a time. It makes one call before it is asked to."""
 
     def __init__(self, language, server, streams):
         with open(parts.path(f"call-{language}.log"), "ab") as log:
@@ -96,6 +98,7 @@ class Client:
                                          env={k: v for k, v in os.environ.items() if not k.startswith("OTEL_")})
         parts.remember(self.proc)
         self.pid, self.results = self.proc.pid, {}
+        self.ask([Plan(f"first-{self.pid}")])  # what is called before there is a connection waits in the program, and leaves all at once
 
     def ask(self, plans):
         """Makes these calls and waits for their ends."""
@@ -129,18 +132,21 @@ def call(language, server, streams, plans):
     return c.results
 
 
-def mixed(n, prefix, seed=1, pause=0, parent=0.0):
+SIZES = (1, 20, 200, 5000, 40000)
+
+
+def mixed(n, prefix, seed=1, pause=0, parent=0.0, sizes=SIZES):
     """n calls of all kinds, with messages of many lengths; a share of them with a parent of their own."""
     rng = random.Random(seed)
     return [Plan(f"{prefix}-{i:04}", KINDS[i % 4], 0 if rng.random() < 0.8 else rng.randrange(1, 17), rng.randrange(1, 6),
-                 pause, rng.choice([0, 1, 100, 5000, 40000]),
+                 pause, rng.choice(sizes),
                  parent=f"00-{rng.getrandbits(128):032x}-{rng.getrandbits(64):016x}-01" if rng.random() < parent else "-")
             for i in range(n)]
 
 
 def truth(span):
-    """The id that a span's request carried, or None when it is not known."""
-    return (span["rpc.request.metadata.x-truth-id"] or [None])[0]
+    """The id that a span's request carried, or None when it is not known. (Joined late, a call may not be seen to be gRPC's.)"""
+    return (span["rpc.request.metadata.x-truth-id"] or span["http.request.header.x-truth-id"] or [None])[0]
 
 
 def by_id(spans, kind):
@@ -165,7 +171,7 @@ def check_call(span, plan):
     assert span["rpc.system.name"] == "grpc", span.attrs
     method = f"spandrel.test.Load/{plan.method}"
     if plan.deadline:
-        assert plan.deadline - 100 <= span["spandrel.grpc.timeout_ms"] <= plan.deadline, span.attrs
+        assert plan.deadline - 100 <= span["spandrel.grpc.timeout_ms"] <= plan.deadline + 10, span.attrs
     if plan.method in KINDS and plan.code != UNIMPLEMENTED:
         assert span["rpc.method"] == span.name == method, span.attrs
     else:  # a method that may not exist may go by another name, and its own stands beside it then
@@ -183,22 +189,24 @@ def ask_length(plan):
 def answer_length(plan):
     """Bytes of a BytesValue of so many bytes."""
     n = plan.size
-    return n and n + 2 + (n > 127) + (n > 16383)
+    return n + 2 + (n > 127) + (n > 16383)
 
 
 def check_messages(span, plan):
     for way, n, length in (("request", plan.asks, ask_length(plan)), ("response", plan.answers, answer_length(plan))):
         got = span[MESSAGES.format(way)], span[BYTES.format(way)]
+        if got == (None, None) and length > PASSED_OVER:
+            continue  # where payload is passed over, what stands in it is not counted, and never guessed
         assert got == (n, n * length), f"{span} {plan}: {got} messages and bytes, {n, n * length} were sent: {span.attrs}"
 
 
 def check_times(client, server, plan, result):
-    assert result.begin - CLOCK <= client.start and client.end <= result.end + CLOCK, \
+    end = result.end + CLOCK if not plan.broken else client.end  # who gives up need not wait until the server is told
+    assert result.begin - CLOCK <= client.start and client.end <= end, \
         f"{plan}: {client.start} to {client.end} is not within the call, {result.begin} to {result.end}"
     assert client.start <= server.start, (client, server)
-    between = max(plan.length - max(plan.pause, 1) * 1_000_000, 0) if plan.method in ("Up", "Both") else plan.length
-    for s in (client, server):  # the head of a call that sends many messages may leave with the first
-        assert s.end - s.start >= between, f"{plan}: {s} took {s.end - s.start} ns of {between}"
+    for s in (client, server):
+        assert s.end - s.start >= plan.length, f"{plan}: {s} took {s.end - s.start} ns of {plan.length}"
 
 
 def check_link(client, server, plan):
@@ -226,6 +234,7 @@ def judge(t, plans, results, client_pid, server):
             check_call(span, p)
             if not p.broken:
                 check_status(span, NAMES[r.code])
+            if not p.broken and p.method in KINDS:  # who does not know the method may answer before it is asked in full
                 check_messages(span, p)
         check_times(c, s, p, r)
         check_link(c, s, p)
@@ -233,10 +242,14 @@ def judge(t, plans, results, client_pid, server):
     return clients, servers
 
 
+LOSSES = ("requests_dropped", "records_missed", "parser_out_of_step", "parser_resynchronised", "sequence_races")
+
+
 def clean(t, calls):
-    """Both spans of each call, none besides, and nothing that was lost on the way."""
+    """Both spans of each call, none besides, and nothing that was lost on the way. What a server still says of a call that
+    its client gave up is an answer to nothing."""
     c = t.counters
     assert len(t.spans) == 2 * calls, f"{len(t.spans)} spans of {calls} calls: {dict(c)}"
-    for name in ("requests_dropped", "records_missed", "parser_out_of_step", "responses_unmatched", "sequence_races"):
+    for name in LOSSES:
         assert c.sum(name) == 0, dict(c)
     assert c["requests_seen"] == 2 * calls, dict(c)

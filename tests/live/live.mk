@@ -10,7 +10,7 @@ live-programs:
 
 LIVE_TESTS += 'env SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py'
 
-live: $(BUILD)/spandrel
+live: $(BUILD)/spandrel live-programs
 	$(Q)$(if $(BACKEND),BACKEND=$(BACKEND)) SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py $(if $(LIST),--list) $(if $(KEEP),--keep) $(T)
 
 # the back end away for two minutes under 2,000 requests a second

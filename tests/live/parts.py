@@ -113,6 +113,12 @@ def wait_listening(addr, proc=None, log=None):
         time.sleep(0.02)
 
 
+def cpu_of(pid):
+    """User and system seconds of a process."""
+    f = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return (int(f[11]) + int(f[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def read(p, mode="r"):
     try:
         with open(p, mode, **({} if "b" in mode else {"errors": "replace"})) as f:
@@ -213,6 +219,7 @@ http {{
 	server {{
 {listen}
 		root {dir}/html;
+		{server}
 		location = /ok {{ return 200 "ok\\n"; }}
 		location = /empty {{ return 204; }}
 		location = /moved {{ return 301 /ok; }}
@@ -223,8 +230,9 @@ http {{
 
 
 def nginx(proxy=None, unix=None, workers=1, access="off", sendfile="on", master="on", files=None, keepalive=False,
-          locations="", addr=None, name="nginx"):
-    """proxy: 'http://host:port' or 'http://unix:/path' for everything else than /ok, /empty, /moved and files."""
+          locations="", addr=None, name="nginx", listen="", server=""):
+    """proxy: 'http://host:port' or 'http://unix:/path' for everything else than /ok, /empty, /moved and files.
+    listen: what follows the address; server: more directives."""
     need("nginx")
     addr = addr or ("127.0.0.1", free_port())
     d = path(name)
@@ -232,7 +240,7 @@ def nginx(proxy=None, unix=None, workers=1, access="off", sendfile="on", master=
     for f, data in (files or {}).items():
         with open(os.path.join(d, "html", f), "wb") as out:
             out.write(data)
-    listen = [f"[{addr[0]}]:{addr[1]}" if ":" in addr[0] else f"{addr[0]}:{addr[1]}"] + ([f"unix:{unix}"] if unix else [])
+    places = [f"[{addr[0]}]:{addr[1]}" if ":" in addr[0] else f"{addr[0]}:{addr[1]}"] + ([f"unix:{unix}"] if unix else [])
     upstream = ""
     if proxy and keepalive:
         upstream = f"upstream back {{ server {proxy.removeprefix('http://')}; keepalive 8; }}"
@@ -242,7 +250,7 @@ def nginx(proxy=None, unix=None, workers=1, access="off", sendfile="on", master=
     with open(os.path.join(d, "nginx.conf"), "w") as f:
         f.write(NGINX.format(dir=d, master=master, workers=workers, access=access, sendfile=sendfile, upstream=upstream,
                              user="user root;" if os.geteuid() == 0 else "", locations=locations,
-                             listen="\n".join(f"\t\tlisten {a};" for a in listen)))
+                             server=server, listen="\n".join(f"\t\tlisten {a}{listen};" for a in places)))
     os.chmod(d, 0o755)
     p = start(["nginx", "-p", d, "-c", os.path.join(d, "nginx.conf"), "-e", os.path.join(d, "error.log")], name)
     s = Server(p, addr, name)
