@@ -36,6 +36,7 @@ struct pipeline {
 	const struct config *config;
 	struct pipeline_live live;
 	struct texts texts;
+	const struct proto_ops *protocols[PROTOCOLS_MAX]; /* --protocols */
 	const struct framing *framings[FRAMINGS_MAX];
 	size_t n_framings;
 	struct export_setup setup;
@@ -281,7 +282,7 @@ static struct conn_table *make_conns(struct pipeline *p)
 			.max_connections = (uint32_t)c->limits.max_connections,
 			.memory_limit = c->limits.memory_limit / 4,
 			.request_timeout = c->protocols.request_timeout,
-			.protocols = protocols,
+			.protocols = p->protocols,
 			.proto = { .capture = p->texts.capture, .n_capture = p->texts.n_capture },
 			.pool = &p->pool,
 		},
@@ -299,6 +300,7 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 		return -ENOMEM;
 	p->config = config;
 	p->live = *live;
+	proto_enabled(slice_str(config->protocols.list), p->protocols);
 	p->n_framings = proto_framings(p->framings);
 	rng_seed(&p->rng, seed[0], seed[1]);
 	arena_pool_init(&p->pool, config->limits.memory_limit / 4 * 3);

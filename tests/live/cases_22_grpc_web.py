@@ -160,3 +160,15 @@ def case_grpc_web_open():
     assert t.counters['requests_open{service="events"}'] == 6, t.counters
     for c in streams:
         c.close()
+
+
+def case_grpc_web_protocols():
+    """--protocols: what it does not name is not looked at."""
+    server = serve()
+    for n, (name, seen) in enumerate((("http1", 1), ("http2", 2), ("http2, http1", 3), ("all", 3))):
+        with Tracer("--protocols", name, name=f"t{n}") as t:
+            call(server, 1, "Unary", 0, 1, 10)
+            call(server, 2, "Down", 0, 1, 10)
+            t.stop()
+        want = [m for bit, m in ((1, "Unary"), (2, "Down")) if seen & bit for _ in "cs"]
+        assert sorted(s.name for s in t.spans) == sorted("spandrel.test.Web/" + m for m in want), t.spans

@@ -71,7 +71,8 @@ static enum http1_kind request_kind(const struct http1_head *head)
 	return head->framing.upgrade && head->framing.connection_upgrade ? KIND_UPGRADE : KIND_OTHER;
 }
 
-static void body_begins(struct http1_direction *d, int kind, uint64_t length, struct proto_out *out)
+static void body_begins(struct http1_session *s, struct http1_direction *d, int kind, uint64_t length,
+			struct proto_out *out)
 {
 	switch (kind) {
 	case BODY_CHUNKED:
@@ -93,6 +94,8 @@ static void body_begins(struct http1_direction *d, int kind, uint64_t length, st
 		d->state = AT_HEAD;
 		out->skip = kind == BODY_LENGTH ? length : 0;
 		out->flags |= OUT_END;
+		if (d->web)
+			http1_web_ends(s, d, out);
 	}
 }
 
@@ -119,7 +122,7 @@ static int64_t parse_request(struct http1_session *s, enum ev_dir from, struct s
 	s->head.m.key = d->key;
 	*out = (struct proto_out){ .flags = OUT_HEAD, .type = MSG_REQUEST, .key = d->key, .msg = &s->head.m };
 	http1_web_begins(d, &s->head);
-	body_begins(d, kind, s->head.framing.length, out);
+	body_begins(s, d, kind, s->head.framing.length, out);
 	return r;
 }
 
@@ -146,11 +149,12 @@ static void response_done(struct http1_session *s, bool orphan)
 }
 
 /* A response nobody is known to have asked for: whether a body follows its head is only seen from what follows. */
-static void orphan_begins(struct http1_direction *d, int kind, uint64_t length, struct proto_out *out)
+static void orphan_begins(struct http1_session *s, struct http1_direction *d, int kind, uint64_t length,
+			  struct proto_out *out)
 {
 	d->web = false; /* nobody will be told */
 	if (kind == BODY_NONE) {
-		body_begins(d, kind, 0, out);
+		body_begins(s, d, kind, 0, out);
 		return;
 	}
 	d->state = IN_DOUBT;
@@ -175,10 +179,10 @@ static void response_begins(struct http1_session *s, struct http1_direction *d, 
 		out->flags |= OUT_INTERIM;
 		return; /* the answer is still to come */
 	} else if (asked == KIND_UNKNOWN) {
-		orphan_begins(d, body, head->framing.length, out);
+		orphan_begins(s, d, body, head->framing.length, out);
 	} else {
 		http1_web_begins(d, head);
-		body_begins(d, body, head->framing.length, out);
+		body_begins(s, d, body, head->framing.length, out);
 	}
 	response_done(s, out->flags & OUT_ORPHAN);
 }
@@ -297,7 +301,7 @@ static int64_t resolve_doubt(struct http1_session *s, enum ev_dir from, struct s
 		return parse_head(s, from, in, out);
 	}
 	s->orphan = false; /* what the caller said was of a response: this is none */
-	body_begins(d, d->doubt, d->left, &o);
+	body_begins(s, d, d->doubt, d->left, &o);
 	if (d->state == IN_CHUNKS)
 		return parse_chunks(s, d, in, out);
 	if (d->state == TO_CLOSE)

@@ -10,8 +10,10 @@ void http1_web_begins(struct http1_direction *d, const struct http1_head *head)
 
 	d->web = grpc_content_type(type);
 	grpc_count_fini(&d->sent);
-	if (d->web)
-		grpc_count_begin(&d->sent, type);
+	if (!d->web)
+		return;
+	grpc_count_begin(&d->sent, type);
+	d->sent.web.ended = head->notes.known[H1_GRPC_STATUS].n; /* what would be the trailers is in the head */
 }
 
 /* An answer that ends without trailers may have been cut, by the server's end or by ours. */

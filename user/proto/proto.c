@@ -18,6 +18,30 @@ const struct proto_ops *proto_find(struct slice name)
 	return NULL;
 }
 
+_Static_assert(sizeof(protocols) / sizeof(protocols[0]) <= PROTOCOLS_MAX, "room for every row");
+
+static bool listed(struct slice list, struct slice name)
+{
+	struct slice word;
+
+	while (slice_split(&list, ',', &word)) {
+		word = slice_trim(word);
+		if (slice_eq(word, name) || slice_eq(word, SLICE("all")))
+			return true;
+	}
+	return false;
+}
+
+void proto_enabled(struct slice list, const struct proto_ops *to[PROTOCOLS_MAX])
+{
+	size_t n = 0;
+
+	for (const struct proto_ops *const *p = protocols; *p; p++)
+		if (listed(list, slice_str((*p)->name)))
+			to[n++] = *p;
+	to[n] = NULL;
+}
+
 size_t proto_framings(const struct framing *to[FRAMINGS_MAX])
 {
 	size_t n = 0;

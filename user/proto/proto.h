@@ -178,7 +178,11 @@ struct proto_ops {
 /* NULL-terminated, in the order of sniffing. */
 extern const struct proto_ops *const protocols[];
 
+#define PROTOCOLS_MAX 32
+
 const struct proto_ops *proto_find(struct slice name);
+/* The rows that a comma list names ("all": every one), in the order of sniffing, NULL behind them. */
+void proto_enabled(struct slice list, const struct proto_ops *to[PROTOCOLS_MAX]);
 
 /* The framings of all protocols, in a fixed order: how many. */
 size_t proto_framings(const struct framing *to[FRAMINGS_MAX]);
