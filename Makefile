@@ -4,8 +4,6 @@
 CC ?= cc
 CLANG ?= clang
 BPFTOOL ?= $(shell tests/tools/find-bpftool 2>/dev/null || echo bpftool)
-# newer protoc-c says that it is deprecated; both take the same options
-PROTOC_C ?= $(shell command -v protoc || echo protoc-c)
 PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
 ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
@@ -23,7 +21,7 @@ Q := @
 msg = @printf '  %-8s %s\n' $(1) $(2);
 endif
 
-LIBS := libbpf libelf libprotobuf-c libcurl zlib
+LIBS := libbpf libelf libcurl zlib
 WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
 CFLAGS ?= -O2 -g
 CFLAGS_ALL = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -Iinclude -Iuser -I$(BUILD)/gen -D_GNU_SOURCE \
@@ -34,8 +32,6 @@ LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lm
 USER_SRC := $(sort $(wildcard user/*.c user/*/*.c))
 USER_OBJ := $(USER_SRC:%.c=$(O)/%.o)
 LIB_OBJ := $(filter-out $(O)/user/main.o,$(USER_OBJ))
-PROTO_SRC := $(wildcard user/export/*.proto)
-PROTO_OBJ := $(PROTO_SRC:user/export/%.proto=$(O)/gen/%.pb-c.o)
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:%.c=$(O)/%.o)
 SKEL := $(BUILD)/gen/spandrel.skel.h
@@ -47,21 +43,14 @@ all: $(BUILD)/spandrel
 $(BUILD)/spandrel: $(O)/user/main.o $(BUILD)/libspandrel.a
 	$(call msg,LINK,$@)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/libspandrel.a: $(LIB_OBJ) $(PROTO_OBJ)
+$(BUILD)/libspandrel.a: $(LIB_OBJ)
 	$(call msg,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
 $(O)/%.o: %.c
 	$(call msg,CC,$<)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # generated before anything that may include it
-$(LIB_OBJ): | $(PROTO_SRC:user/export/%.proto=$(BUILD)/gen/%.pb-c.h)
 $(filter $(O)/user/probe/%,$(USER_OBJ)): | $(if $(BPF_SRC),$(SKEL))
-
-$(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h: user/export/%.proto
-	$(call msg,PROTOC,$<)mkdir -p $(@D) && $(PROTOC_C) --c_out=$(BUILD)/gen -Iuser/export $<
-
-$(O)/gen/%.o: $(BUILD)/gen/%.c
-	$(call msg,CC,$<)mkdir -p $(@D) && $(CC) -std=gnu11 $(CFLAGS) $(SANFLAGS) -I$(BUILD)/gen -c -o $@ $<
 
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/*.h vmlinux/*.h)
 	$(call msg,CLANG,$<)mkdir -p $(@D) && $(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -D__bpf__ \

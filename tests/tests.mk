@@ -35,7 +35,7 @@ deps:
 
 # `make -j deps test`: nothing is built before it can be
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-$(USER_OBJ) $(BPF_OBJ) $(PROTO_SRC:user/export/%.proto=$(BUILD)/gen/%.pb-c.h): | deps
+$(USER_OBJ) $(BPF_OBJ) $(BUILD)/gen/otlp.pb-c.h: | deps
 endif
 
 .PHONY: unit check test readme deps

@@ -4,8 +4,8 @@
 # Debian 12 and 13, Ubuntu 24.04; as root, or with sudo. Does nothing when all of it is there.
 set -eu
 
-build="gcc libc6-dev make pkg-config clang libbpf-dev libelf-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libcurl4-openssl-dev"
-tests="python3 nginx-light gunicorn wrk nghttp2-client curl socat jq procps iproute2 openssl xz-utils ca-certificates"
+build="gcc libc6-dev make pkg-config clang libbpf-dev libelf-dev zlib1g-dev libcurl4-openssl-dev"
+tests="libprotobuf-c-dev protobuf-c-compiler protobuf-compiler python3 nginx-light gunicorn wrk nghttp2-client curl socat jq procps iproute2 openssl xz-utils ca-certificates"
 # kernels in guests: tests/vm
 tests="$tests qemu-system-x86 qemu-system-arm busybox-static kmod zstd debian-archive-keyring lld llvm"
 # operations of io_uring: tests/capture
