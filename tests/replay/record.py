@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""record.py SPANDREL: records the demo's services under requests of many shapes into chain.rec. Root, in mount and UTS
-namespaces of its own (make replay-record), where the host has no name and no users but root: nothing of it gets recorded."""
+"""record.py SPANDREL [chain] [grpc]: records the demo's services under requests of many shapes into chain.rec, and gRPC calls into grpc.rec.
+Root, in mount and UTS namespaces of its own (make replay-record), where the host has no name and no users but root: nothing of
+it gets recorded."""
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,9 +12,11 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
-sys.path.insert(0, f"{HERE}/../../deploy/demo")
+sys.path[:0] = [f"{HERE}/../../deploy/demo", f"{HERE}/../live"]
 
 import demo  # noqa: E402
+import grpc_kit  # noqa: E402
+import parts  # noqa: E402
 
 
 def no_name(top):
@@ -46,19 +50,57 @@ def shapes(port):
     raw(port, [b"nonsense\r\n\r\n"])
 
 
+def keep(rec, name):
+    with open(rec, "rb") as f, open(f"{HERE}/{name}", "wb") as to:
+        to.write(f.read())
+
+
+def record_chain(binary, top):
+    ports, said, rec = demo.free_ports(3), [], f"{top}/chain.rec"
+    with demo.services(top, demo.find_nginx(), ports) as pid:
+        with demo.tracer([binary, "--pid", str(pid), "--record", rec, "--file", f"{top}/spans.json"], said):
+            demo.send(ports[0])
+            shapes(ports[0])
+    keep(rec, "chain.rec")
+
+
+def calls():
+    """Of every kind and status, short; two are given up. The second lot finds full header tables, several at a time."""
+    codes = [grpc_kit.Plan(f"code{c}", "Down" if c % 2 else "Unary", c, 2) for c in range(17)]
+    cut = [grpc_kit.Plan("late", deadline=100, pause=1000), grpc_kit.Plan("stop", "Down", count=1000, pause=20, cancel=100)]
+    some = grpc_kit.mixed(40, "mixed", parent=0.5)
+    for p in some:
+        p.size = min(p.size, 300)
+    return codes + cut, some
+
+
+def record_grpc(binary, top):
+    """In /opt, where only we see it: the path of a program is recorded."""
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/opt"], check=True)
+    program, rec, said = "/opt/load", f"{top}/grpc.rec", []
+    shutil.copy(grpc_kit.build("go") + "/load", program)
+    grpc_kit.argv = lambda _: [program]
+    first, then = calls()
+    try:
+        with demo.tracer([binary, "--exe", program, "--capture-header", "x-truth-id", "--record", rec, "--file", "/dev/null"], said):
+            client = grpc_kit.Client("go", grpc_kit.serve("go"), 10)
+            client.ask(first)
+            client.ask(then)
+            client.end()
+    finally:
+        parts.stop_all()
+    keep(rec, "grpc.rec")
+
+
 def main():
     binary = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory(prefix="spandrel-record.") as top:
         os.chmod(top, 0o755)
         no_name(f"{top}/proc")
-        ports, said, rec = demo.free_ports(3), [], f"{top}/chain.rec"
-        with demo.services(top, demo.find_nginx(), ports) as pid:
-            with demo.tracer([binary, "--pid", str(pid), "--record", rec, "--file", f"{top}/spans.json"], said):
-                demo.send(ports[0])
-                shapes(ports[0])
+        for record in (record_chain, record_grpc):
+            if len(sys.argv) == 2 or record.__name__[7:] in sys.argv[2:]:
+                record(binary, top)
         subprocess.run(["umount", "/proc/1"], check=True)
-        with open(rec, "rb") as f, open(f"{HERE}/chain.rec", "wb") as to:
-            to.write(f.read())
 
 
 if __name__ == "__main__":
