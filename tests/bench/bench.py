@@ -16,13 +16,13 @@ sys.dont_write_bytecode = True
 
 from capture import capture  # noqa: E402
 import hits  # noqa: E402
+import http2_bench  # noqa: E402
 import parts  # noqa: E402
 import wire  # noqa: E402
 from spandrel import BIN, Counters, Tracer, read_counters  # noqa: E402
 
 DRILL = os.environ.get("DRILL_BIN", "build/tests/sample/drill")
 SINK = os.environ.get("SINK_BIN", "build/bench/sink")
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def machine():
@@ -53,12 +53,6 @@ def wrk_counted(url, seconds, conns=32):
 
 def wrk(url, seconds, conns=32):
     return wrk_counted(url, seconds, conns)[0]
-
-
-def cpu_of(pid):
-    """User and system seconds of a process."""
-    f = parts.read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return (int(f[11]) + int(f[12])) / TICKS
 
 
 def resident(pid):
@@ -107,10 +101,10 @@ def throughput(rounds, seconds):
         def on():
             nonlocal memory
             with traced(ng, sink, f"on{i}") as t:
-                c0 = cpu_of(t.proc.pid)
+                c0 = parts.cpu_of(t.proc.pid)
                 with_.append(wrk(url, seconds))
                 time.sleep(0.3)
-                used = cpu_of(t.proc.pid) - c0
+                used = parts.cpu_of(t.proc.pid) - c0
                 memory = max(memory, (sum(m := (*resident(t.proc.pid)[:1], kernel_maps(t.proc.pid))), *m))
                 t.stop()
             per10k.append(used / t.counters["requests_seen"] * 10000 * 1000)
@@ -249,6 +243,8 @@ def main():
             rows += tail(a.rounds)
         if not a.what or "hits" in a.what:
             rows += run_times(a.seconds)
+        if not a.what or "http2" in a.what:
+            rows += http2_bench.rows(a.rounds, a.seconds, start_sink())
         if not a.what or "start" in a.what:
             rows += first_span(a.rounds)
     except parts.Skip as e:
