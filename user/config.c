@@ -192,6 +192,19 @@ static bool to_stdout(const char *path)
 	return path && !strcmp(path, "-");
 }
 
+static int check_outputs(struct source *s)
+{
+	const struct config_export *c = &s->c->export;
+
+	if (to_stdout(c->file) + to_stdout(c->access_log) + c->console > 1)
+		return source_refuse(s, "--%s: contradicts --%s: both write to standard output",
+				     c->console ? "console" : "access-log -",
+				     to_stdout(c->file) ? "file -" : "access-log -");
+	if (c->file && c->access_log && !strcmp(c->file, c->access_log))
+		return source_refuse(s, "--access-log: contradicts --file: expected another path");
+	return 0;
+}
+
 static int check_pairs(struct source *s)
 {
 	const struct config *c = s->c;
@@ -203,10 +216,8 @@ static int check_pairs(struct source *s)
 		return source_refuse(s, "--all: contradicts another selector: expected --all with exclusions only");
 	if (c->operate.record && c->operate.replay)
 		return source_refuse(s, "--record: contradicts --replay: expected one of them");
-	if (to_stdout(c->export.file) + to_stdout(c->export.access_log) + c->export.console > 1)
-		return source_refuse(s, "--%s: contradicts --%s: both write to standard output",
-				     c->export.console ? "console" : "access-log -",
-				     to_stdout(c->export.file) ? "file -" : "access-log -");
+	if (check_outputs(s))
+		return -EINVAL;
 	if (!c->export.otlp_cert != !c->export.otlp_key)
 		return source_refuse(s, "--otlp-%s: expected --otlp-%s with it", c->export.otlp_cert ? "cert" : "key",
 			      c->export.otlp_cert ? "key" : "cert");

@@ -8,7 +8,7 @@ import signal
 import time
 
 import parts
-from spandrel import Tracer, count_spans, read_spans
+from spandrel import Tracer, count_spans, read_spans, run
 
 
 def lines(path):
@@ -78,3 +78,17 @@ def case_files_rotate():
     n = sum(count_spans(f) for f in files)
     assert 0 < n < t.counters["spans_exported"] == t.counters["requests_seen"], (n, t.counters)
     assert read_spans(t.file)[-1].path == "/last"
+
+
+def case_files_contradictions():
+    """Two exporters cannot share standard output or a file: one line, exit 2."""
+    for args, words in ((["--console", "--access-log", "-"], ("--console", "--access-log -")),
+                        (["--file", "-", "--access-log", "-"], ("--access-log -", "--file -")),
+                        (["--console", "--file", "-"], ("--console", "--file -")),
+                        (["--file", "/tmp/x", "--access-log", "/tmp/x"], ("--access-log", "--file"))):
+        status, out, err = run("--pid", os.getpid(), *args)
+        assert status == 2 and not out and len(err.splitlines()) == 1 and all(w in err for w in words), (args, status, err)
+    status, _, err = run("--pid", os.getpid(), "--spool-dir", "/dev/null", "--otlp-endpoint", "http://127.0.0.1:1")
+    assert status == 1 and "--spool-dir: cannot use /dev/null" in err, (status, err)
+    status, _, err = run("--pid", os.getpid(), "--spool-dir", parts.path("s"), "--console", "--duration", "100ms")
+    assert status == 0 and "--spool-dir: not used" in err and not os.path.exists(parts.path("s")), (status, err)

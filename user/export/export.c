@@ -148,12 +148,14 @@ static int open_spools(struct export *e, const struct export_config *c)
 		n += target_of(&e->outlets[i]) != NULL;
 	if (!c->spool_dir)
 		return 0;
-	if (!n)
+	if (!n) {
 		log_warn("--spool-dir: not used, there is no end point that it could keep spans for");
-	r = n ? spool_dir_open(&e->spools, c->spool_dir) : 0;
+		return 0;
+	}
+	r = spool_dir_open(&e->spools, c->spool_dir);
 	for (uint32_t i = 0; i < e->n && !r; i++)
 		r = open_spool(e, i, c->spool_size / n, c->version);
-	if (!r && n)
+	if (!r)
 		spool_dir_strangers(e->spools);
 	return r;
 }
