@@ -385,7 +385,28 @@ static void test_conn_http2__an_upgrade_is_answered_on_stream_1(void)
 	teardown(b);
 }
 
-/* Each cut of a conversation, each order of two operations next to each other in different directions. */
+/* Where HTTP/2 is not wanted, 101 is the answer. */
+static void test_conn_http2__an_upgrade_to_what_is_not_wanted(void)
+{
+	const struct proto_ops *only[] = { proto_find(SLICE("http1")), NULL };
+	struct bench *b = setup();
+	struct synth_conn c = { .id = 1, .pid = 10 };
+
+	conn_table_free(b->t);
+	b->config.protocols = only;
+	b->t = conn_table_new(&b->config, &(struct exchange_sink){ on_begin, on_done, on_abandon, b },
+			      &(struct verdict_sink){ .set = on_verdict, .ask = on_ask, .arg = b });
+	synth_open(&b->s, &c, FAM_INET, ROLE_SERVER);
+	synth_send(&b->s, &c, DIR_RECV, "GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+	synth_send(&b->s, &c, DIR_SEND, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+	play(b);
+	CHECK_INT(b->ended, 1);
+	CHECK_INT(b->seen[0].status, 101);
+	CHECK_INT(COUNT(b, conns_opaque), 1);
+	teardown(b);
+}
+
+/* Each cut of a conversation. */
 static void test_conn_http2__every_split_gives_the_same(void)
 {
 	struct bench *b = setup();
@@ -483,6 +504,7 @@ int main(void)
 	RUN(test_conn_http2__joined_in_the_middle);
 	RUN(test_conn_http2__payload_is_not_taken_for_frames);
 	RUN(test_conn_http2__an_upgrade_is_answered_on_stream_1);
+	RUN(test_conn_http2__an_upgrade_to_what_is_not_wanted);
 	RUN(test_conn_http2__every_split_gives_the_same);
 	RUN(test_conn_http2__random_loss);
 	return tap_done();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which protocol does a connection speak? Told by the first bytes of either direction, or found inside when those were missed. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/stats.h"
 #include "conn/flow.h"
@@ -75,4 +76,31 @@ bool detect_step(struct conn *c, enum ev_dir dir)
 	if (more && in.n < FLOW_SNIFF_MAX)
 		return false;
 	return give_up(c, false);
+}
+
+bool detect_enabled(const struct conn *c, const struct proto_ops *proto)
+{
+	for (const struct proto_ops *const *p = c->table->config.protocols; *p; p++)
+		if (*p == proto)
+			return true;
+	return false;
+}
+
+/* The connection goes on in another protocol, and the request that asked for it is answered in that. */
+void detect_switch(struct conn *c, uint64_t key, const struct proto_ops *next)
+{
+	const struct proto_ops *old = c->proto;
+	struct exchange *x = pair_find(&c->pair, key);
+	void *session = c->session;
+
+	if (flow_adopt(c, next)) {
+		flow_opaque(c, STAT_drop_out_of_step);
+		return;
+	}
+	old->fini(session);
+	free(session);
+	for (int dir = 0; dir < 2; dir++)
+		c->flow[dir].message = (struct flow_message){ 0 };
+	if (x && pair_switch(&c->pair, x, next, c->session))
+		flow_opaque(c, STAT_drop_memory);
 }

@@ -88,33 +88,6 @@ static void touch(struct conn *c, struct flow *f, const struct proto_out *out)
 	pair_touch(&c->pair, out->type, out->key, stream_mark_end(f->stream, stream_front(f->stream) - 1));
 }
 
-static bool is_enabled(const struct conn *c, const struct proto_ops *proto)
-{
-	for (const struct proto_ops *const *p = c->table->config.protocols; *p; p++)
-		if (*p == proto)
-			return true;
-	return false;
-}
-
-/* The connection goes on in another protocol, and the request that asked for it is answered in that. */
-static void switch_to(struct conn *c, uint64_t key, const struct proto_ops *next)
-{
-	const struct proto_ops *old = c->proto;
-	struct exchange *x = pair_find(&c->pair, key);
-	void *session = c->session;
-
-	if (!is_enabled(c, next) || flow_adopt(c, next)) {
-		flow_opaque(c, STAT_drop_out_of_step);
-		return;
-	}
-	old->fini(session);
-	free(session);
-	for (int dir = 0; dir < 2; dir++)
-		c->flow[dir].message = (struct flow_message){ 0 };
-	if (x && pair_switch(&c->pair, x, next, c->session))
-		flow_opaque(c, STAT_drop_memory);
-}
-
 static void take_head(struct conn *c, enum ev_dir dir, size_t n, const struct proto_out *out)
 {
 	if (out->type == MSG_REQUEST)
@@ -151,7 +124,7 @@ static void take(struct conn *c, enum ev_dir dir, size_t n, const struct proto_o
 	if (f->message.ending && !stream_skipping(f->stream))
 		message_ends(c, f);
 	if (out->flags & OUT_SWITCH)
-		switch_to(c, out->key, out->next);
+		detect_switch(c, out->key, out->next);
 	if (out->flags & OUT_OPAQUE)
 		flow_opaque(c, STAT_drop_out_of_step);
 }
@@ -233,6 +206,8 @@ static bool parse(struct conn *c, enum ev_dir dir, struct slice in)
 		return parse_failed(c, dir, in, r);
 	f->blocked = false;
 	if (r) {
+		if (out.flags & OUT_SWITCH && !detect_enabled(c, out.next)) /* an answer, and nothing that we know */
+			out.flags ^= OUT_SWITCH | OUT_INTERIM | OUT_END | OUT_OPAQUE;
 		take(c, dir, MIN((size_t)r, in.n), &out);
 		return true;
 	}
@@ -296,20 +271,6 @@ void flow_run(struct conn *c, enum ev_dir dir)
 			moved = true;
 		dir = !dir;
 	} while (moved && !c->off && stream_peek(c->flow[dir].stream).n); /* it may have waited for this one */
-}
-
-void flow_unblock(struct conn *c, enum ev_dir dir)
-{
-	struct flow *f = &c->flow[dir];
-	uint64_t front;
-
-	do {
-		if (c->off || !f->blocked || !c->proto->answers || !c->proto->answers(c->session, 0))
-			return;
-		f->orphan = true;
-		front = stream_front(f->stream);
-		flow_run(c, dir);
-	} while (!c->off && c->proto->multiplexed && stream_front(f->stream) != front);
 }
 
 int flow_adopt(struct conn *c, const struct proto_ops *proto)
@@ -377,7 +338,7 @@ void flow_end(struct conn *c, enum ev_dir dir, uint64_t bytes, bool reset)
 		stream_tick(f->stream, UINT64_MAX);
 		flow_run(c, dir);
 	} while (!c->off && stream_waiting(f->stream));
-	flow_unblock(c, dir);
+	idle_unblock(c, dir);
 	if (c->off)
 		return;
 	f->ended = true;

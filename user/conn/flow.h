@@ -101,8 +101,6 @@ struct conn_table {
 void flow_run(struct conn *c, enum ev_dir dir);
 /* The direction has ended after `bytes`: completes what lasts until then. */
 void flow_end(struct conn *c, enum ev_dir dir, uint64_t bytes, bool reset);
-/* A response that waits for its request waits no longer: goes on without. */
-void flow_unblock(struct conn *c, enum ev_dir dir);
 /* The kernel passed over bytes below `seen`. */
 void flow_passed(struct conn *c, enum ev_dir dir, uint64_t seen, uint64_t time);
 /* A head that began and will not end is a request that was seen: counted as `drop`. */
@@ -125,8 +123,12 @@ void flow_verdict(struct conn *c);
 /* ... nothing at all, from now on. */
 void verdict_off(struct conn *c);
 
-/* ---- detect.c: which protocol is it? True if something was decided or passed over. ---- */
+/* ---- detect.c: which protocol is it? ---- */
+/* True if something was decided or passed over. */
 bool detect_step(struct conn *c, enum ev_dir dir);
+bool detect_enabled(const struct conn *c, const struct proto_ops *proto);
+/* The connection goes on in `next`, and the request `key` that asked for it is answered in that. */
+void detect_switch(struct conn *c, uint64_t key, const struct proto_ops *next);
 
 /* ---- loss.c ---- */
 /* Bytes of this direction are lost, or did not parse. begun: a message had begun in front of them; drop: enum stat_id. */
@@ -148,6 +150,8 @@ void loss_expire(struct conn *c);
 void loss_close(struct conn *c, enum call_end why);
 
 /* ---- idle.c ---- */
+/* A response that waits for its request waits no longer: goes on without. */
+void idle_unblock(struct conn *c, enum ev_dir dir);
 void idle_tick(struct conn_table *t);
 void idle_wake(struct conn *c);	 /* one that waits */
 void idle_flush(struct conn *c); /* what waits will not come any more */

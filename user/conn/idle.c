@@ -9,6 +9,20 @@ static void unblock(struct conn *c, struct flow *f)
 		f->orphan = true;
 }
 
+void idle_unblock(struct conn *c, enum ev_dir dir)
+{
+	struct flow *f = &c->flow[dir];
+	uint64_t front;
+
+	do {
+		if (c->off || !f->blocked || !c->proto->answers || !c->proto->answers(c->session, 0))
+			return;
+		f->orphan = true;
+		front = stream_front(f->stream);
+		flow_run(c, dir);
+	} while (!c->off && c->proto->multiplexed && stream_front(f->stream) != front);
+}
+
 void idle_wake(struct conn *c)
 {
 	uint64_t now = c->table->now;
@@ -33,7 +47,7 @@ void idle_flush(struct conn *c)
 			flow_run(c, (enum ev_dir)dir);
 		}
 	for (int dir = 0; dir < 2 && !c->off; dir++)
-		flow_unblock(c, (enum ev_dir)dir);
+		idle_unblock(c, (enum ev_dir)dir);
 }
 
 static bool due(const struct conn *c)

@@ -147,6 +147,11 @@ const struct framing *http2_framing(const void *session);
 uint64_t http2_ahead(const void *session, enum ev_dir from);
 bool http2_lacks(void *session, enum ev_dir from, uint64_t n, struct proto_out *out);
 
+/* ---- http2_settings.c ---- */
+
+/* The frame at the front of `in`. False: it is not whole. */
+bool http2_settings(struct http2_session *s, enum ev_dir from, const struct http2_frame *f, struct slice in);
+
 /* ---- header blocks: http2_block.c ---- */
 
 /* s->head says nothing. */
