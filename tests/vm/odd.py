@@ -62,6 +62,9 @@ def judge_cgroups(out, pattern):
 ODD = [
     ("lockdown=confidentiality is said", "6.12", LOCKDOWN + "confidentiality", refusal, judge_refusal,
      r"locked down \(confidentiality\).*lockdown=integrity"),
+    ("locked memory that cannot be raised is said", "5.10", "",
+     lambda repo: refusal(repo, "prlimit --memlock=65536:65536 setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource "),
+     judge_refusal, r"RLIMIT_MEMLOCK cannot be raised.*CAP_SYS_RESOURCE"),
     ("lockdown=integrity, no tracefs: traces", "6.12", LOCKDOWN + "integrity guest.tracefs=no",
      lambda repo: live(repo, "life_open_before"), judge_live, None),
     ("cgroup v1 only: --cgroup says so, the rest traces", "6.12", "guest.cgroup=v1", old_cgroups, judge_cgroups, r"cgroup v2.*not mounted"),
