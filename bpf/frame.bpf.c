@@ -115,9 +115,9 @@ inline_always void pass_payload(struct frames *f)
 }
 
 /* One header, one payload or one element at a time: not 0 at the end. */
-checked_alone int frame_step(__u32 cpu)
+checked_alone int frame_step(__u32 slot)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 	struct frame_dir *d;
 	struct frames *f;
 
@@ -214,9 +214,9 @@ inline_always bool frames_missed(const struct frames *f)
 	return f->dir.have ? f->off != f->dir.next : f->off > f->dir.next;
 }
 
-checked_alone int frame_walk(__u32 cpu)
+checked_alone int frame_walk(__u32 slot)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 	struct frames *f;
 
 	if (!s)
@@ -237,7 +237,7 @@ checked_alone int frame_walk(__u32 cpu)
 		frames_begin(s);
 	if (!f->dir.framing)
 		return 0;
-	frame_loop(cpu);
+	frame_loop(slot);
 	if (f->off < f->end) /* more frames than are followed in one operation */
 		f->dir.framing = 0;
 	return 0;

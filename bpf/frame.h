@@ -14,7 +14,7 @@
 #include "piece.h"
 
 /* Follows the frames through what scratch->op and ->frames describe; the result is in scratch->frames. A global function: see piece.h. */
-int frame_walk(__u32 cpu);
+int frame_walk(__u32 slot);
 
 inline_always struct frame_slot *frame_slot_of(const struct conn *c)
 {
@@ -44,7 +44,7 @@ inline_always bool frames_follow(struct conn *c, struct scratch *s, const struct
 	f->dir = c->frame[dir];
 	f->join = slot ? slot->framing : 0;
 	f->join_at = slot ? slot->at[dir] : 0;
-	frame_walk(bpf_get_smp_processor_id());
+	frame_walk(s->slot);
 	c->frame[dir] = f->dir;
 	c->framed |= f->magic;
 	return f->dir.framing;
@@ -87,20 +87,22 @@ inline_always void piece_framed(struct scratch *s, __u64 from, __u64 to, __u64 e
 		count(KC_HOLE_BYTES + HOLE_SKIPPED, p->tail);
 		p->flags |= EVF_PASSED;
 	} else {
-		piece_emit(p->where >= AT_VECTOR);
+		piece_emit(s->slot, p->where >= AT_VECTOR);
 	}
 	if (!p->fault)
 		piece_move(p, from, to);
 }
 
 /* What is left where nothing can be read. */
-inline_always void piece_lost(struct piece *p, __u64 end)
+inline_always void piece_lost(struct scratch *s, __u64 end)
 {
+	struct piece *p = &s->piece;
+
 	p->rest = 0;
 	p->tail = end > p->off ? end - p->off : 0;
 	p->hole = HOLE_FAULT;
 	if (p->tail)
-		piece_emit(0);
+		piece_emit(s->slot, 0);
 }
 
 /* Hands over scratch->piece but for what the walk found nobody to read. False if no record tells of its last byte. */
@@ -114,14 +116,14 @@ inline_always bool frame_emit(struct scratch *s)
 		if (i < s->frames.n && !p->fault)
 			piece_framed(s, s->frames.skip[i].from, s->frames.skip[i].to, end);
 	if (p->fault) {
-		piece_lost(p, end);
+		piece_lost(s, end);
 		return true;
 	}
 	p->rest = end - p->off;
 	p->hole = HOLE_NONE;
 	if (!p->rest)
 		return s->frames.dir.next <= end;
-	piece_emit(p->where >= AT_VECTOR);
+	piece_emit(s->slot, p->where >= AT_VECTOR);
 	return true;
 }
 

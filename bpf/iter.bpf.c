@@ -3,9 +3,9 @@
 #include "iter.h"
 
 /* One element back: its end is where we stood in the one behind. */
-checked_alone int rewind_step(__u32 cpu)
+checked_alone int rewind_step(__u32 slot)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 	struct iovec e;
 	struct iter *it;
 
@@ -23,10 +23,10 @@ checked_alone int rewind_step(__u32 cpu)
 }
 LOOP(rewind, 33, 32)
 
-checked_alone int iter_rewind(__u32 cpu)
+checked_alone int iter_rewind(__u32 slot)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 
-	rewind_loop(cpu);
+	rewind_loop(slot);
 	return !s || s->iter.back > s->iter.at;
 }

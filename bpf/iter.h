@@ -63,11 +63,11 @@ inline_always __u64 iter_pointer(struct msghdr *msg)
 }
 
 /* One element back is enough for nearly every operation, and then it is one buffer. */
-inline_always void iter_vector(struct op *op, struct scratch *s, enum where where, __u32 cpu)
+inline_always void iter_vector(struct op *op, struct scratch *s, enum where where)
 {
 	struct iter *it = &s->iter;
 
-	if (it->back > it->at && iter_rewind(cpu)) {
+	if (it->back > it->at && iter_rewind(s->slot)) {
 		op_hole(op, HOLE_FAULT);
 		return;
 	}
@@ -98,7 +98,7 @@ inline_always void iter_locate(struct op *op, struct scratch *s, struct msghdr *
 		op->addr = iter_pointer(msg) + at - advanced;
 	} else {
 		s->iter = (struct iter){ .vec = iter_pointer(msg), .at = at, .back = advanced, .n = 1, .where = where };
-		iter_vector(op, s, where, bpf_get_smp_processor_id());
+		iter_vector(op, s, where);
 	}
 }
 

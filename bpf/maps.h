@@ -227,6 +227,8 @@ struct frames { /* on the way through an operation's frames */
  * of a loop; what a map holds it takes as unknown, and is done at once.
  */
 struct scratch {
+	__u32 users; /* 1: it is in use (scratch.h) */
+	__u32 slot;  /* its index */
 	struct op op;
 	struct call call;
 	struct piece piece;
@@ -238,7 +240,7 @@ struct scratch {
 	__u8 data[2 * PIECE_MAX];
 };
 
-struct { /* one for each processor, set before loading; too large for a per-CPU map */
+struct { /* SCRATCH_LEVELS for each processor, set before loading; too large for a per-CPU map */
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);

@@ -14,6 +14,7 @@
 
 #include "frame.h"
 #include "piece.h"
+#include "scratch.h"
 #include "tell.h"
 
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
@@ -239,7 +240,7 @@ inline_always void conn_data(struct conn *c, struct scratch *s, const struct sou
 		piece_cut(&s->piece, 0, op->hole);
 	else
 		piece_cut(&s->piece, limit, HOLE_BUDGET);
-	piece_emit(op->where >= AT_VECTOR);
+	piece_emit(s->slot, op->where >= AT_VECTOR);
 }
 
 /* A process of which nothing is known yet comes before its first bytes. */
@@ -319,11 +320,27 @@ inline_always void op_init(struct op *op, int ret, int dir)
 	op->dir = dir;
 }
 
+/* Of a selected process. */
+inline_always void move_seen(struct conn *c, struct sock *sk, struct scratch *s, const struct source *src, int ret, int flags)
+{
+	enum kind kind = sock_kind(sk);
+
+	source_begin(src, s);
+	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
+		return;
+	if (ret <= 0) {
+		conn_nothing(c, sk, kind, s->op.dir, ret, s->op.who >> 32);
+		return;
+	}
+	if (kind != KIND_UNIX && (flags & MSG_TRUNC))
+		op_hole(&s->op, HOLE_TRUNC);
+	conn_moved(c, sk, s, src);
+}
+
 inline_always int on_move(struct sock *sk, int ret, int flags, int dir, const struct source *src)
 {
 	enum kind kind = sock_kind(sk);
 	__u64 who = current_user();
-	__u32 cpu = bpf_get_smp_processor_id();
 	struct scratch *s;
 	struct conn *c;
 
@@ -335,21 +352,18 @@ inline_always int on_move(struct sock *sk, int ret, int flags, int dir, const st
 			conn_unseen(c, kind, dir, ret);
 		return 0;
 	}
-	s = bpf_map_lookup_elem(&scratches, &cpu);
-	if (!s || !sock_file(sk)) /* a socket of the kernel's own (NFS …), whoever it works for */
+	if (!sock_file(sk)) /* a socket of the kernel's own (NFS …), whoever it works for */
 		return 0;
-	op_init(&s->op, ret, dir);
-	s->op.who = who;
-	source_begin(src, s);
-	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
-		return 0;
-	if (ret <= 0) {
-		conn_nothing(c, sk, kind, dir, ret, who >> 32);
-		return 0;
+	s = scratch_take();
+	if (s) {
+		op_init(&s->op, ret, dir);
+		s->op.who = who;
+		move_seen(c, sk, s, src, ret, flags);
+		scratch_give(s);
+	} else if (ret > 0 && !(flags & (MSG_PEEK | MSG_ERRQUEUE))) {
+		count(KC_MISSED_DATA, 1);
+		conn_unseen(c, kind, dir, ret);
 	}
-	if (kind != KIND_UNIX && (flags & MSG_TRUNC))
-		op_hole(&s->op, HOLE_TRUNC);
-	conn_moved(c, sk, s, src);
 	return 0;
 }
 

@@ -75,9 +75,9 @@ subprog int emit_buffer(struct scratch *s, __u64 n)
 	return 0;
 }
 
-checked_alone int buffer_step(__u32 cpu)
+checked_alone int buffer_step(__u32 slot)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 	struct piece *p;
 	__u64 n;
 
@@ -97,9 +97,9 @@ LOOP(buffer, 16, 16) /* 4 MiB */
 
 /* ---- a vector: elements are put together in scratch memory ---- */
 
-checked_alone int element_step(__u32 cpu)
+checked_alone int element_step(__u32 slot)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 	struct piece *p;
 	struct iovec e;
 	__u64 n, at;
@@ -144,9 +144,9 @@ fault:
 }
 LOOP(element, 33, 32) /* UIO_MAXIOV and some */
 
-checked_alone int vector_step(__u32 cpu)
+checked_alone int vector_step(__u32 slot)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 	struct piece *p;
 	__u64 n, size;
 
@@ -158,7 +158,7 @@ checked_alone int vector_step(__u32 cpu)
 		return 1;
 	p->filled = 0;
 	p->want = n;
-	element_loop(cpu);
+	element_loop(slot);
 	if (p->fault || p->filled < n) { /* what was read so far is good, all behind it unknown */
 		p->tail += p->rest - p->filled;
 		p->rest = n = p->filled;
@@ -177,19 +177,17 @@ checked_alone int vector_step(__u32 cpu)
 
 LOOP(vector, 16, 16)
 
-/* Hands over what the work area of this processor describes. */
-checked_alone int piece_emit(__u32 vector)
+checked_alone int piece_emit(__u32 slot, __u32 vector)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 
 	if (!s)
 		return 0;
 	if (!s->piece.rest)
 		emit_hole(&s->piece);
 	else if (vector)
-		vector_loop(cpu);
+		vector_loop(slot);
 	else
-		buffer_loop(cpu);
+		buffer_loop(slot);
 	return 0;
 }

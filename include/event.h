@@ -234,6 +234,7 @@ struct frame_slot {
  * Budget: bytes captured of one direction since the other one last moved (a turn). Heads come at the
  * beginning of a turn, so this bounds what is copied of a body before user space has answered.
  */
+#define SCRATCH_LEVELS 3 /* work areas of a processor, for hooks that preempt each other */
 #define TURN_BUDGET (68 * 1024)
 
 #define SEL_MAX 16	/* patterns, cgroups or process ids of one kind */

@@ -18,7 +18,7 @@ class Conn:
         self.sends, self.recvs = [], []
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(60)
+        sock.settimeout(60 * parts.SLOW)
 
     def send(self, *writes, pause=0.0):
         for i, w in enumerate(writes):

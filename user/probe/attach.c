@@ -57,7 +57,7 @@ static int size_maps(struct spandrel_bpf *skel, uint32_t ring_size)
 	int err = bpf_map__set_max_entries(skel->maps.ring, ring_size);
 
 	if (!err)
-		err = bpf_map__set_max_entries(skel->maps.scratches, (uint32_t)libbpf_num_possible_cpus());
+		err = bpf_map__set_max_entries(skel->maps.scratches, SCRATCH_LEVELS * (uint32_t)libbpf_num_possible_cpus());
 	if (!err && !skel->rodata->way.hashed)
 		err = bpf_map__set_max_entries(skel->maps.hashed, 1);
 	if (!err && !skel->rodata->way.kprobe)
