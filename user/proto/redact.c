@@ -81,11 +81,12 @@ static bool looks_clean(struct slice s)
 
 static struct slice clean_url(struct description *d, struct slice url)
 {
-	struct slice path = slice_to(url, until(url, "?#")), fragment, query = SLICE_NONE;
+	struct slice path, fragment, query = SLICE_NONE;
 	struct out o = { 0 };
 
 	if (looks_clean(url))
 		return url;
+	path = slice_to(url, until(url, "?#"));
 	fragment = slice_from(url, path.n + until(slice_from(url, path.n), "#"));
 	if (path.n < url.n && url.p[path.n] == '?')
 		query = describe_redact_query(d, slice_of(url.p + path.n + 1, url.n - fragment.n - path.n - 1));
