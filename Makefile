@@ -84,6 +84,7 @@ help:
 	@echo 'make budget   what the programs and maps cost the kernel, against the committed table (root)'
 	@echo 'make drill    the back end away for two minutes under load: nothing may be lost (root)'
 	@echo 'make fuzz     fuzz the parsers for a while'
+	@echo 'make backends build the real back ends that live tests send to, once, into ~/.cache/spandrel'
 	@echo 'make bench    what tracing costs (root)'
 	@echo 'make readme   the tables of README.md anew from the program'
 	@echo 'make install  PREFIX (/usr/local), DESTDIR'
