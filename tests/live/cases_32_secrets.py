@@ -32,14 +32,12 @@ HEADERS = ("authorization", "cookie", "x-api-key", "referer", "x-auth-mode:plain
            "location", "x-tenant")
 
 
-def everything(t):
-    """All files that the tracer and its sinks wrote, with what it said."""
-    out = {}
-    for name in os.listdir(t.dir):
-        p = os.path.join(t.dir, name)
-        if os.path.isfile(p) and not name.startswith("raw"):
-            out[name] = parts.read(p, "rb")
-    return out
+def check_files(top):
+    """All that the tracer wrote, and all that it said."""
+    for folder, _, names in os.walk(top):
+        for name in names:
+            text = parts.read(os.path.join(folder, name), "rb")
+            assert SECRET not in text, (name, text[max(text.find(SECRET) - 200, 0):][:400])
 
 
 def generations():
@@ -52,12 +50,13 @@ def case_secrets_in_traffic():
     capture = [x for h in HEADERS for x in ("--capture-header", h)]
     for semconv in generations():
         with Tracer(*capture, "--console", "--otlp-endpoint", sink.url, "--zipkin-endpoint", sink.url, "--log-level", "debug",
+                    "--access-log", parts.path(f"{semconv}.access"),
                     *(["--semconv", semconv] if semconv else []), "--batch-age", "100ms", name=semconv or "t") as t:
             plant(web.addr)
             t.stop()
         assert len(t.spans) == 16 and t.counters["batches_sent"] >= 2, (t.spans, t.counters)
-        for name, text in everything(t).items():
-            assert SECRET not in text, (semconv, name, text[max(text.find(SECRET) - 200, 0):][:400])
+        assert parts.read(parts.path(f"{semconv}.access")).count("\n") >= 8
+        check_files(t.dir)
         if semconv == "legacy":
             assert all(s["http.response.header.set_cookie"] == ["REDACTED"] and s["http.response.header.x_tenant"] == ["blue"] for s in t.spans)
             continue
@@ -68,6 +67,20 @@ def case_secrets_in_traffic():
     for path in ("/v1/traces", "/api/v2/spans"):
         sent = b"".join(r["raw"] for r in sink.requests if r["path"] == path)
         assert SECRET not in sent and b"REDACTED" in sent and b"basic" in sent and b"blue" in sent, path
+
+
+def case_secrets_on_disk():
+    """What waits in the spool has passed the gate, too."""
+    web = wire.Raw(answer, forking=True)
+    spool = parts.path("spool")
+    os.mkdir(spool)
+    with Tracer(*[x for h in HEADERS for x in ("--capture-header", h)], "--otlp-endpoint", f"http://user:{S}@127.0.0.1:{parts.free_port()}",
+                "--otlp-header", f"authorization=Bearer {S}", "--spool-dir", spool, "--batch-age", "50ms", file=False, check=False) as t:
+        plant(web.addr)
+        t.stop(status=None)
+    assert t.counters["spans_in_spool"] == 16, t.counters
+    assert sum(os.path.getsize(os.path.join(d, n)) for d, _, names in os.walk(spool) for n in names) > 3000
+    check_files(t.dir)
 
 
 def case_secrets_in_options():
