@@ -77,7 +77,9 @@ ON_PAGE(unix_stream_sendpage)
 ON_SPLICE(tcp_splice_read)
 ON_SPLICE(unix_stream_splice_read)
 
-/* The end of a socket, where its state is not freed with it (way.hashed). */
+/*
+ * The end of a socket. Of a UNIX socket nothing else tells; and where its state is not freed with it (way.hashed), that is done here.
+ */
 inline_always int on_gone(struct sock *sk)
 {
 	struct conn *c = conn_find(sk);
@@ -86,7 +88,8 @@ inline_always int on_gone(struct sock *sk)
 		return 0;
 	if (c->id)
 		conn_end(c, 3, abort_flags(c), 0);
-	hashed_forget(sk);
+	if (way.hashed)
+		hashed_forget(sk);
 	return 0;
 }
 

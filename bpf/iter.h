@@ -21,7 +21,7 @@ inline_always int page_element(struct iovec *e)
 }
 
 /* Walks scratch->iter back to the first byte; not 0 where it could not. A global function: verified once (piece.h). */
-int iter_rewind(__u32 cpu);
+int iter_rewind(__u32 slot);
 
 #ifdef BY_READING
 #define MSG(msg, field) BPF_CORE_READ(msg, msg_iter.field)

@@ -266,7 +266,7 @@ struct walk { /* work area of the selectors, not on the stack for the same reaso
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 2 + SCRATCH_LEVELS);
 	__type(key, __u32);
 	__type(value, struct walk);
 } walks SEC(".maps") __weak;

@@ -244,11 +244,11 @@ inline_always void conn_data(struct conn *c, struct scratch *s, const struct sou
 }
 
 /* A process of which nothing is known yet comes before its first bytes. */
-inline_always void conn_tell(struct conn *c, __u32 tgid)
+inline_always void conn_tell(struct conn *c, const struct scratch *s, __u32 tgid)
 {
 	c->flags |= CF_TOLD;
 	if (!proc_told(tgid))
-		proc_tell(tgid);
+		proc_tell(tgid, AREA_DATA + s->slot % SCRATCH_LEVELS);
 }
 
 /* Other functions move the bytes from now on, and what they count is something else: in its middle begins another connection. */
@@ -279,7 +279,7 @@ inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s
 	if (!conn_place(c, sk, op))
 		return;
 	if (!(c->flags & CF_TOLD))
-		conn_tell(c, op->who >> 32);
+		conn_tell(c, s, op->who >> 32);
 	if (!(c->flags & CF_OPENED) && !emit_open(sk, c))
 		count(KC_MISSED_DATA, 1);
 	else

@@ -15,7 +15,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		bits = proc_review(task, tgid, SEL_EXE | SEL_COMM | SEL_CGROUP, AREA_HOOK);
 	/* selected by what it is: told at once. Selected by what it does: told when it does it */
 	if (knobs.need ? bits_selected(bits) : proc_told(tgid))
-		proc_tell(tgid);
+		proc_tell(tgid, AREA_HOOK);
 	return 0;
 }
 

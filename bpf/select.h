@@ -9,7 +9,8 @@
 
 #include "task.h"
 
-enum { AREA_HOOK, AREA_WALK };
+/* Of hooks of processes, of the iterator, and + level of those of sockets (scratch.h). */
+enum { AREA_HOOK, AREA_WALK, AREA_DATA };
 
 /* The bits of those of `kinds` that are looked at at all. */
 int match_task(__u32 kinds, __u32 area);

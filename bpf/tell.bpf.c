@@ -13,15 +13,15 @@ inline_always void exec_args(struct ev_exec *e, struct task_struct *task)
 		e->args_len = n;
 }
 
-inline_always void exec_path(struct ev_exec *e, struct task_struct *task)
+inline_always void exec_path(struct ev_exec *e, struct task_struct *task, __u32 area)
 {
-	struct walk *w = walk_to(task, AREA_HOOK);
+	struct walk *w = walk_to(task, area);
 	__u32 begin;
 	__u64 n, at;
 
 	if (!w)
 		return;
-	begin = exe_path(AREA_HOOK);
+	begin = exe_path(area);
 	if (begin < WALK_PATH - EV_EXE_MAX)
 		begin = WALK_PATH - EV_EXE_MAX;
 	n = WALK_PATH - begin;
@@ -31,7 +31,7 @@ inline_always void exec_path(struct ev_exec *e, struct task_struct *task)
 		e->exe_len = n;
 }
 
-checked_alone int tell_exec(void)
+checked_alone int tell_exec(__u32 area)
 {
 	struct task_struct *task = current_task();
 	struct ev_exec *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
@@ -47,7 +47,7 @@ checked_alone int tell_exec(void)
 	e->pid = BPF_CORE_READ(task, tgid);
 	e->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	bpf_core_read(e->comm, 16, &task->comm);
-	exec_path(e, task);
+	exec_path(e, task, area);
 	exec_args(e, task);
 	/* the process may be gone in a moment: user space reads what else it wants to know at once */
 	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);

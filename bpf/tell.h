@@ -7,19 +7,19 @@
 #include "select.h"
 
 /* Hands over EV_EXEC of the current process. A global function: verified once (piece.h). */
-int tell_exec(void);
+int tell_exec(__u32 area);
 
 inline_always bool proc_told(__u32 tgid)
 {
 	return bpf_map_lookup_elem(&told, &tgid);
 }
 
-inline_always void proc_tell(__u32 tgid)
+inline_always void proc_tell(__u32 tgid, __u32 area)
 {
 	__u8 one = 1;
 
 	bpf_map_update_elem(&told, &tgid, &one, BPF_ANY);
-	tell_exec();
+	tell_exec(area);
 }
 
 #endif

@@ -109,7 +109,7 @@ static int load_sparing(struct plan *p, const struct features *f, bool use[PROBE
 
 	memcpy(want, use, sizeof(want));
 	for (size_t i = 0; i < n_probe_rows; i++)
-		use[i] &= probe_rows[i].need == NEED_ALWAYS || probe_rows[i].need == NEED_HASHED;
+		use[i] &= probe_required(f, i, p->way->bit);
 	err = load_these(p, f, use, ring_size);
 	for (size_t i = 0; !err && i < n_probe_rows; i++) {
 		if (!want[i] || use[i])
@@ -134,7 +134,7 @@ int plan_load(struct plan *p, const struct features *f, const struct way_row *wa
 	*p = (struct plan){ .way = way };
 	for (size_t i = 0; i < n_probe_rows; i++) {
 		use[i] = probe_wanted(f, i, way->bit);
-		if ((probe_rows[i].ways & way->bit) && !f->has[i] && probe_rows[i].need == NEED_OPTIONAL)
+		if ((probe_rows[i].ways & way->bit) && !f->has[i] && (probe_rows[i].need == NEED_OPTIONAL || probe_rows[i].need == NEED_END))
 			note_lost(p, &probe_rows[i]);
 	}
 	err = load_these(p, f, use, ring_size);
@@ -229,7 +229,7 @@ int plan_attach(struct plan *p, const struct features *f, const struct knobs *se
 		if (!err)
 			continue;
 		log_debug("%s%s%s: %s", r->prog, r->func ? " on " : "", r->func ? r->func : "", strerror(-err));
-		if (r->need == NEED_ALWAYS || r->need == NEED_HASHED)
+		if (probe_required(f, i, p->way->bit))
 			return err;
 		note_lost(p, r);
 	}

@@ -13,7 +13,7 @@ static const char *const kinds[] = {
 
 static void show_row(FILE *out, const struct probe_row *r, bool has)
 {
-	bool must = r->need == NEED_ALWAYS || r->need == NEED_HASHED;
+	bool must = r->need != NEED_OPTIONAL && r->need != NEED_IF_THERE;
 	const char *name = r->name, *kind = kinds[r->kind];
 	char what[128];
 
@@ -68,5 +68,6 @@ int probe_check(FILE *out, const char *backend)
 		fprintf(out, "lost: %s\n", plan.lost);
 	fprintf(out, "way in: %s\n", err ? "none" : plan.way->name);
 	plan_fini(&plan);
+	features_fini(&f);
 	return err;
 }

@@ -40,16 +40,20 @@ void features_read(struct features *f)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 
-	*f = (struct features){ 0 };
+	*f = (struct features){ .btf = btf };
 	if (!btf)
 		return;
-	f->btf = true;
 	for (size_t i = 0; i < n_probe_rows; i++)
 		f->has[i] = !probe_rows[i].name || btf__find_by_name_kind(btf, probe_rows[i].name, probe_rows[i].kind) > 0;
 	f->way.hashed = !has_func(btf, "bpf_sk_storage_tracing_allowed"); /* 5.11, 8e4597c627fb */
 	f->way.io_kthreads = !has_func(btf, "create_io_thread");	  /* 5.12, cc440e8738e5 */
-	btf__free(btf);
 	read_symbols(&f->way);
+}
+
+void features_fini(struct features *f)
+{
+	btf__free(f->btf);
+	f->btf = NULL;
 }
 
 static bool hashed(const struct features *f, uint8_t way)
@@ -64,14 +68,19 @@ bool probe_wanted(const struct features *f, size_t row, uint8_t way)
 	return (r->ways & way) && f->has[row] && (r->need != NEED_HASHED || hashed(f, way));
 }
 
+bool probe_required(const struct features *f, size_t row, uint8_t way)
+{
+	const struct probe_row *r = &probe_rows[row];
+
+	if (!(r->ways & way))
+		return false;
+	return r->need == NEED_ALWAYS || ((r->need == NEED_HASHED || r->need == NEED_END) && hashed(f, way));
+}
+
 const struct probe_row *features_missing(const struct features *f, uint8_t way)
 {
-	for (size_t i = 0; i < n_probe_rows; i++) {
-		const struct probe_row *r = &probe_rows[i];
-		bool must = r->need == NEED_ALWAYS || (r->need == NEED_HASHED && hashed(f, way));
-
-		if ((r->ways & way) && must && !f->has[i])
-			return r;
-	}
+	for (size_t i = 0; i < n_probe_rows; i++)
+		if (probe_required(f, i, way) && !f->has[i])
+			return &probe_rows[i];
 	return NULL;
 }

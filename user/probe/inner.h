@@ -19,6 +19,7 @@ enum probe_need {
 	NEED_OPTIONAL, /* without it something is lost, which `lost` names */
 	NEED_IF_THERE, /* what the kernel has not it does not need either */
 	NEED_HASHED,   /* NEED_ALWAYS where connections are found by address (struct way), else not used */
+	NEED_END,      /* NEED_ALWAYS there, else NEED_OPTIONAL */
 };
 
 struct probe_row {
@@ -38,15 +39,18 @@ extern const size_t n_probe_rows;
 /* ---- features.c: what the running kernel offers ---- */
 
 struct features {
-	bool btf;
+	struct btf *btf;      /* NULL: it shows none */
 	bool has[PROBES_MAX]; /* by row */
 	struct way way;	      /* but for the way itself */
 };
 
 /* Never by the kernel's version, never by loading and hoping. */
 void features_read(struct features *f);
+void features_fini(struct features *f);
 /* The first row without which this way (WAY_…) cannot work, or NULL. */
 const struct probe_row *features_missing(const struct features *f, uint8_t way);
+/* Does this way not work without the row? */
+bool probe_required(const struct features *f, size_t row, uint8_t way);
 /* Is the row for this way, on this kernel? */
 bool probe_wanted(const struct features *f, size_t row, uint8_t way);
 

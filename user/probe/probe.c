@@ -75,7 +75,7 @@ int probe_open(struct probe **out, const struct probe_config *config)
 	_cleanup_(probe_free) struct probe *p = calloc(1, sizeof(*p));
 	_free_ struct knobs *selected = NULL;
 	uint32_t ring = ring_round(config->ring_size);
-	struct features f;
+	_cleanup_(features_fini) struct features f = { 0 };
 	int err;
 
 	if (!p)

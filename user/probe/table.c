@@ -25,7 +25,7 @@ const struct probe_row probe_rows[] = {
 	TRACEPOINT("on_state", "inet_sock_set_state", NEED_ALWAYS, "who connects, how TCP ends"),
 	TRACEPOINT("on_destroy", "tcp_destroy_sock", NEED_OPTIONAL, "ends of connections reset while unread"),
 	{ "fentry_inet_sock_destruct", NULL, WAY_FENTRY, NEED_HASHED, BTF_KIND_FUNC, "inet_sock_destruct", "ends of sockets" },
-	{ "fentry_unix_sock_destructor", NULL, WAY_FENTRY, NEED_HASHED, BTF_KIND_FUNC, "unix_sock_destructor", "ends of UNIX sockets" },
+	{ "fentry_unix_sock_destructor", NULL, WAY_FENTRY, NEED_END, BTF_KIND_FUNC, "unix_sock_destructor", "ends of UNIX sockets" },
 	KPROBE("enter_destruct", "inet_sock_destruct", NEED_HASHED, "ends of sockets"),
 	KPROBE("enter_destruct", "unix_sock_destructor", NEED_HASHED, "ends of UNIX sockets"),
 	ITERATOR("each_unix", "unix", NEED_OPTIONAL, "UNIX connections closed without a word"),

@@ -71,16 +71,13 @@ const size_t n_way_rows = ARRAY_SIZE(way_rows);
 int way_try(const struct way_row *way, const struct features *f, char *reason)
 {
 	const struct probe_row *lacks = features_missing(f, way->bit);
-	struct btf *btf;
 	int err;
 
 	if (lacks) {
 		snprintf(reason, REASON_MAX, "this kernel has no %s (%s)", lacks->func ? lacks->func : lacks->name, lacks->lost);
 		return -EOPNOTSUPP;
 	}
-	btf = btf__load_vmlinux_btf();
-	err = btf ? way->try(btf) : -ENOENT;
-	btf__free(btf);
+	err = f->btf ? way->try(f->btf) : -ENOENT;
 	if (err == -ENOENT)
 		snprintf(reason, REASON_MAX, "this kernel has none");
 	else if (err)
