@@ -321,6 +321,28 @@ static void test_conn_http2__joined_in_the_middle(void)
 	teardown(b);
 }
 
+/* Frames may be longer than the usual limit: that was agreed before we came. */
+static void test_conn_http2__joined_among_long_frames(void)
+{
+	static char body[60000];
+	struct bench *b = setup();
+	struct synth_conn c = { .id = 1, .pid = 10, .off = { 5000, 7000 } };
+
+	synth_open(&b->s, &c, FAM_INET, ROLE_UNKNOWN)->h.flags = EVF_MID;
+	for (uint32_t i = 21; i < 25; i += 2) {
+		h2_init(&h);
+		h2_frame(&h, 0, 0, 7, body, i == 21 ? 60000 : 30000);
+		h2_request(&h, i, "GET", "/long", H2_END);
+		pass(b, &c, DIR_RECV);
+		h2_response(&h, i, "200", H2_END);
+		pass(b, &c, DIR_SEND);
+	}
+	play(b);
+	CHECK_INT(b->ended, 2);
+	CHECK_INT(COUNT(b, out_of_step_h2), 0);
+	teardown(b);
+}
+
 /* Payload that looks like frames, and is even a conversation: its frames do not lead to the end of what was sent. */
 static void test_conn_http2__payload_is_not_taken_for_frames(void)
 {
@@ -502,6 +524,7 @@ int main(void)
 	RUN(test_conn_http2__an_end_that_was_lost_is_given_up_by_time);
 	RUN(test_conn_http2__long_streams_live_on_a_busy_connection);
 	RUN(test_conn_http2__joined_in_the_middle);
+	RUN(test_conn_http2__joined_among_long_frames);
 	RUN(test_conn_http2__payload_is_not_taken_for_frames);
 	RUN(test_conn_http2__an_upgrade_is_answered_on_stream_1);
 	RUN(test_conn_http2__an_upgrade_to_what_is_not_wanted);

@@ -183,7 +183,7 @@ static int64_t parse_rest_of_block(struct http2_direction *d, struct slice in, s
 	if (in.n < HTTP2_FRAME_HEAD)
 		return 0;
 	f = http2_frame_read(in.p);
-	if (f.type != F_CONTINUATION || f.length > d->max_frame)
+	if (f.type != F_CONTINUATION || f.length > HTTP2_FAR_FRAME)
 		return -EPROTO;
 	if (f.flags & FLAG_END_HEADERS)
 		d->state = H2_FRAME;
@@ -212,11 +212,13 @@ static int64_t parse_frame(struct http2_session *s, enum ev_dir from, struct sli
 {
 	struct http2_direction *d = &s->dir[from];
 	struct http2_frame f;
+	uint32_t max;
 
 	if (in.n < HTTP2_FRAME_HEAD)
 		return 0;
 	f = http2_frame_read(in.p);
-	if (f.length > MAX(d->max_frame, HTTP2_MAX_FRAME) || (d->doubt && !http2_frame_plausible(&f, d->max_frame)))
+	max = http2_max_frame(s, d);
+	if (f.length > max || (d->doubt && !http2_frame_plausible(&f, max)))
 		return -EPROTO;
 	switch (f.type) {
 	case F_DATA:

@@ -12,7 +12,6 @@
 
 #define DOUBT_FRAMES 16
 #define CHAIN_FAR (2 * (HTTP2_MAX_FRAME + HTTP2_FRAME_HEAD)) /* bytes that hold the end of any frame of the usual size */
-#define LENGTH_FAR (1u << 20) /* a longer frame is none, where the limit is not known */
 #define STREAMS_FAR (1u << 24)
 
 /* How much a plausible header proves: frames whose length or stream is given prove more than DATA. */
@@ -50,7 +49,7 @@ static bool follows(struct walk *w, const struct http2_frame *f)
  */
 static enum chain chain_from(const struct http2_direction *d, struct slice in, bool first, size_t *end)
 {
-	struct walk w = { .max_data = first ? MAX(d->max_frame, LENGTH_FAR) : d->max_frame };
+	struct walk w = { .max_data = first ? MAX(d->max_frame, HTTP2_FAR_FRAME) : d->max_frame };
 	unsigned proof = 0, needed = first ? 2 : 4;
 	size_t at = 0;
 
@@ -77,7 +76,7 @@ static void lose(struct http2_session *s, struct http2_direction *d)
 	d->scan = 0;
 	d->waits = 0;
 	/* what waits for its acknowledgement may have been acknowledged, or announced anew, in between */
-	s->dir[0].announced.n = s->dir[1].announced.n = 0;
+	s->dir[0].announced = s->dir[1].announced = (struct http2_settings_queue){ 0 };
 }
 
 static int64_t found(struct http2_direction *d, size_t at)

@@ -13,6 +13,7 @@
 #define HTTP2_PREFACE SLICE("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 #define HTTP2_FRAME_HEAD 9 /* length u24, type u8, flags u8, stream u32 (31 bits), all big endian */
 #define HTTP2_MAX_FRAME 16384u /* SETTINGS_MAX_FRAME_SIZE until it is changed */
+#define HTTP2_FAR_FRAME (1u << 20) /* longer ones are none, where the limit is not known */
 #define HTTP2_TEXT_MAX UINT16_MAX /* of a head's values: notes are 16 bits */
 
 enum http2_type { F_DATA, F_HEADERS, F_PRIORITY, F_RST_STREAM, F_SETTINGS, F_PUSH_PROMISE, F_PING, F_GOAWAY,
@@ -53,6 +54,7 @@ struct http2_settings { /* sent, not acknowledged */
 /* The settings that one side has announced. They bind the other side's frames from its acknowledgement on. */
 struct http2_settings_queue {
 	uint8_t n;
+	uint8_t early; /* acknowledged, and not seen yet: a send is seen when it returns */
 	struct http2_settings waiting[HTTP2_SETTINGS_WAITING];
 };
 
@@ -148,6 +150,14 @@ uint64_t http2_ahead(const void *session, enum ev_dir from);
 bool http2_lacks(void *session, enum ev_dir from, uint64_t n, struct proto_out *out);
 
 /* ---- http2_settings.c ---- */
+
+/* What a frame of this direction may have: where bytes were missed, more may have been agreed than was seen. */
+static inline uint32_t http2_max_frame(const struct http2_session *s, const struct http2_direction *d)
+{
+	bool known = !s->dir[DIR_RECV].gap && !s->dir[DIR_SEND].gap;
+
+	return known || d->max_frame > HTTP2_FAR_FRAME ? d->max_frame : HTTP2_FAR_FRAME;
+}
 
 /* The frame at the front of `in`. False: it is not whole. */
 bool http2_settings(struct http2_session *s, enum ev_dir from, const struct http2_frame *f, struct slice in);

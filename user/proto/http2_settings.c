@@ -16,8 +16,10 @@ static void settings_acknowledged(struct http2_session *s, enum ev_dir from)
 {
 	struct http2_settings_queue *q = &s->dir[!from].announced;
 
-	if (!q->n)
+	if (!q->n) {
+		q->early += !s->dir[!from].gap && q->early < HTTP2_SETTINGS_WAITING;
 		return;
+	}
 	apply(&s->dir[from], &q->waiting[0]);
 	q->n--;
 	memmove(q->waiting, q->waiting + 1, q->n * sizeof(*q->waiting));
@@ -37,10 +39,12 @@ static void settings_announced(struct http2_session *s, enum ev_dir from, struct
 		else if (id == 5 && value >= HTTP2_MAX_FRAME && value < 1 << 24)
 			set.max_frame = value;
 	}
-	if (q->n == HTTP2_SETTINGS_WAITING) /* a peer that never acknowledges */
+	if (q->early || q->n == HTTP2_SETTINGS_WAITING) { /* or a peer that never acknowledges */
+		q->early -= !!q->early;
 		apply(&s->dir[!from], &set);
-	else
+	} else {
 		q->waiting[q->n++] = set;
+	}
 }
 
 #define SETTINGS_READ 1024 /* longer ones are passed over: they are none */
