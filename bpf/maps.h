@@ -248,6 +248,7 @@ struct { /* SCRATCH_LEVELS for each processor, set before loading; too large for
 } scratches SEC(".maps") __weak;
 
 #define WALK_PATH 1024
+#define WALK_AREAS (5 + SCRATCH_LEVELS) /* select.h */
 
 struct walk { /* work area of the selectors, not on the stack for the same reason */
 	__u8 path[WALK_PATH + 256]; /* written from its end */
@@ -266,7 +267,7 @@ struct walk { /* work area of the selectors, not on the stack for the same reaso
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2 + SCRATCH_LEVELS);
+	__uint(max_entries, WALK_AREAS);
 	__type(key, __u32);
 	__type(value, struct walk);
 } walks SEC(".maps") __weak;

@@ -12,10 +12,10 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (tgid == knobs.self)
 		return 0;
 	if (knobs.check)
-		bits = proc_review(task, tgid, SEL_EXE | SEL_COMM | SEL_CGROUP, AREA_HOOK);
+		bits = proc_review(task, tgid, SEL_EXE | SEL_COMM | SEL_CGROUP, AREA_EXEC);
 	/* selected by what it is: told at once. Selected by what it does: told when it does it */
 	if (knobs.need ? bits_selected(bits) : proc_told(tgid))
-		proc_tell(tgid, AREA_HOOK);
+		proc_tell(tgid, AREA_EXEC);
 	return 0;
 }
 
@@ -28,7 +28,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	bits = proc_bits(parent->tgid);
 	if (knobs.check & SEL_CGROUP) /* clone3 may put it elsewhere */
-		bits = (bits & ~BITS_OF(SEL_CGROUP)) | (walk_to(child, AREA_HOOK) ? match_cgroup(AREA_HOOK) : 0);
+		bits = (bits & ~BITS_OF(SEL_CGROUP)) | (walk_to(child, AREA_FORK) ? match_cgroup(AREA_FORK) : 0);
 	proc_set(tgid, bits); /* none, too: the number may have been another's */
 	return 0;
 }
@@ -41,18 +41,18 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *name)
 
 	if (!(knobs.check & SEL_COMM) || (__u32)task->pid != tgid || tgid == knobs.self)
 		return 0;
-	w = walk_to(task, AREA_HOOK);
+	w = walk_to(task, AREA_RENAME);
 	if (!w || bpf_probe_read_kernel_str(w->path, 16, name) < 0)
 		return 0;
-	proc_learn(tgid, SEL_COMM, match_comm(AREA_HOOK));
+	proc_learn(tgid, SEL_COMM, match_comm(AREA_RENAME));
 	return 0;
 }
 
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_cgroup, struct cgroup *to, const char *path, struct task_struct *task, bool group)
 {
-	if ((knobs.check & SEL_CGROUP) && task->pid == task->tgid && walk_to(task, AREA_HOOK))
-		proc_learn(task->tgid, SEL_CGROUP, match_cgroup(AREA_HOOK));
+	if ((knobs.check & SEL_CGROUP) && task->pid == task->tgid && walk_to(task, AREA_CGROUP))
+		proc_learn(task->tgid, SEL_CGROUP, match_cgroup(AREA_CGROUP));
 	return 0;
 }
 

@@ -2,15 +2,16 @@
 /*
  * The one evaluator of the selectors: which of them does this process match? Asked when a process starts, changes its program,
  * name or cgroup, and once for each that already runs. Works on any task, in any context. Global functions, as in piece.h: they take
- * the task from the work area, which hooks and the iterator (it can be preempted by a hook) have each their own of.
+ * the task from the work area. Each program has its own, as one can preempt another, but none itself.
  */
 #ifndef SPANDREL_SELECT_H
 #define SPANDREL_SELECT_H
 
 #include "task.h"
 
-/* Of hooks of processes, of the iterator, and + level of those of sockets (scratch.h). */
-enum { AREA_HOOK, AREA_WALK, AREA_DATA };
+enum { AREA_EXEC, AREA_FORK, AREA_RENAME, AREA_CGROUP, AREA_WALK, AREA_DATA }; /* the last + level (scratch.h) */
+
+_Static_assert(AREA_DATA + SCRATCH_LEVELS == WALK_AREAS, "work areas");
 
 /* The bits of those of `kinds` that are looked at at all. */
 int match_task(__u32 kinds, __u32 area);

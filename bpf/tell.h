@@ -6,7 +6,7 @@
 #include "emit.h"
 #include "select.h"
 
-/* Hands over EV_EXEC of the current process. A global function: verified once (piece.h). */
+/* Hands over EV_EXEC of the current process, by way of a work area (select.h). A global function: verified once (piece.h). */
 int tell_exec(__u32 area);
 
 inline_always bool proc_told(__u32 tgid)

@@ -21,6 +21,7 @@
 	X(missed_end, "records_missed", "kind=\"end\"", "end-of-connection records the kernel could not hand over") \
 	X(missed_proc, "records_missed", "kind=\"process\"", "process records the kernel could not hand over")   \
 	X(missed_return, "records_missed", "kind=\"return\"", "operations whose return the kernel did not report (way in: kprobe)")  \
+	X(missed_nested, "records_missed", "kind=\"nested\"", "runs of a program that the kernel left out because it was preempted in the middle of another") \
 	X(probes_missing, "probes_missing", "", "optional probes that this kernel refused: a line at the start names them") \
 	X(bad_records, "records_invalid", "", "records that do not describe themselves consistently")          \
 	X(hole_budget, "bytes_skipped", "reason=\"budget\"", "bytes not copied: no verdict yet and the turn's budget used up") \

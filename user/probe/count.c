@@ -33,11 +33,31 @@ static const struct {
 	{ KC_HOLE_BYTES + HOLE_UNSEEN, STAT_hole_unseen },
 };
 
+/* No program runs inside itself: where a hook preempts one of its own kind on the same processor, the kernel counts and goes on. */
+static uint64_t nested_runs(const struct bpf_object *obj)
+{
+	struct bpf_program *prog;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_program(prog, obj) {
+		struct bpf_prog_info info = { 0 };
+		uint32_t size = sizeof(info);
+		int fd = bpf_program__fd(prog);
+
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size))
+			sum += info.recursion_misses;
+	}
+	return sum;
+}
+
 void probe_stats(struct probe *p)
 {
+	uint64_t nested = nested_runs(p->plan.skel->obj);
 	int fd = bpf_map__fd(p->plan.skel->maps.counters);
 	_free_ uint64_t *per_cpu = calloc((size_t)p->n_cpus, sizeof(*per_cpu));
 
+	stats[STAT_missed_nested] += nested - p->nested;
+	p->nested = nested;
 	for (size_t i = 0; per_cpu && i < ARRAY_SIZE(folds); i++) {
 		uint32_t key = folds[i].from;
 		uint64_t sum = 0;

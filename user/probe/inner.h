@@ -90,6 +90,7 @@ struct probe {
 	struct ring ring;
 	int n_cpus;
 	uint64_t folded[KC_MAX]; /* the kernel's counters as they were added to stats last */
+	uint64_t nested;	 /* and its own of the programs */
 };
 
 /* ---- select.c ---- */
