@@ -180,7 +180,7 @@ def load_case(server, path, code=200):
 
 
 def case_h2_load_nginx():
-    load_case(nginx_h2(files={"page": b"p" * 1000}, sendfile="off"), "/page")
+    load_case(nginx_h2(files={"page": b"p" * 1000}), "/page")
 
 
 def case_h2_load_nghttpd():

@@ -6,7 +6,7 @@ LIVE_PYTHON ?= /usr/bin/python3
 # the programs that call by gRPC, made once and kept outside the tree; a case that lacks its program says why
 LIVE_NEEDS += live-programs
 live-programs:
-	$(Q)for l in python go java node rust; do nice tests/live/apps/grpc/build $$l >/dev/null || echo "  no gRPC programs: $$l"; done
+	$(Q)for l in python go web java node rust; do nice tests/live/apps/grpc/build $$l >/dev/null || echo "  no gRPC programs: $$l"; done
 
 LIVE_TESTS += 'env SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py'
 
