@@ -193,7 +193,7 @@ class GrpcSink:
 
     @property
     def calls(self):
-        return [json.loads(line) for line in parts.read(self.out).splitlines()]
+        return [json.loads(line) for line in parts.read(self.out).splitlines(keepends=True) if line.endswith("\n")]
 
     @property
     def spans(self):
