@@ -75,7 +75,8 @@ class Run:
 
     def add(self, s):
         url = next((a["value"]["stringValue"] for a in s["attributes"] if a["key"] in ("url.path", "url.full")), "")
-        key = s["traceId"], re.sub("^[a-z]+://[^/]*", "", url).split("/")[1]
+        path = re.sub("^[a-z]+://[^/]*", "", url).split("/")
+        key = s["traceId"], path[1] if path[1:] else s["name"]
         self.lines.append(json.dumps(s, sort_keys=True))
         th = re.search(r"ot=th:([0-9a-f]+)", s.get("traceState", ""))
         self.kept[key] = int(th[1].ljust(14, "0"), 16) if th else None
