@@ -343,6 +343,39 @@ static void test_http2__trailers_and_interim(void)
 	CHECK_INT(s->streams.n, 0);
 }
 
+/* What a head adds is kept with the request: nobody may add for ever. */
+static void test_http2__heads_behind_the_answer(void)
+{
+	int told = 0;
+
+	begin();
+	ask(1);
+	h2_response(&h, 1, "200", 0);
+	CHECK_INT(feed(SERVER), OUT_HEAD);
+	for (int i = 0; i < 300; i++) {
+		h2_frame(&h, 1, H2_BLOCK_END, 1, "\0\1a\1b", 5);
+		told += feed(SERVER) != 0;
+	}
+	CHECK(told > 0 && told < 10);
+	h2_frame(&h, 1, H2_END | H2_BLOCK_END, 1, "\0\1a\1b", 5);
+	CHECK_INT(feed(SERVER), OUT_MORE | OUT_END);
+	CHECK_INT(s->streams.n, 0);
+}
+
+/* Stream 0 is the connection's. */
+static void test_http2__promises_of_nothing(void)
+{
+	char block[64] = { 0 };
+
+	begin();
+	ask(1);
+	for (int i = 0; i < 3; i++) {
+		h2_frame(&h, 5, H2_BLOCK_END, 1, block, 4 + h2_request_block(block + 4, "GET", "/"));
+		CHECK_INT(feed(SERVER), 0);
+	}
+	CHECK_INT(s->streams.n, 1);
+}
+
 static void test_http2__a_block_without_a_method_is_no_request(void)
 {
 	begin();
@@ -484,6 +517,8 @@ int main(void)
 	RUN(test_http2__goaway);
 	RUN(test_http2__streams_are_bounded);
 	RUN(test_http2__trailers_and_interim);
+	RUN(test_http2__heads_behind_the_answer);
+	RUN(test_http2__promises_of_nothing);
 	RUN(test_http2__a_block_without_a_method_is_no_request);
 	RUN(test_http2__values_that_are_nobodys_business);
 	RUN(test_http2__cookie_crumbs);

@@ -121,7 +121,7 @@ static void promise_known(struct http2_session *s, enum ev_dir from, const struc
 
 	if (!s->dir[from].side)
 		http2_learn_sides(s, from, MSG_RESPONSE);
-	if (promised & 1 || s->dir[from].side != MSG_RESPONSE || http2_stream_find(s, promised))
+	if (!promised || promised & 1 || s->dir[from].side != MSG_RESPONSE || http2_stream_find(s, promised))
 		return;
 	http2_request_head(s, promised, true, out);
 	if (out->flags)

@@ -90,6 +90,7 @@ struct http2_stream {
 	bool answered; /* the response's head was told */
 	bool asked;    /* the request has ended */
 	bool grpc;
+	uint8_t more;  /* heads behind the answer's that did not end it */
 	uint32_t losses[2]; /* of both directions when it was opened, by enum message_type − 1 */
 	struct grpc_count sent[2];
 };

@@ -73,6 +73,7 @@ static void count_begins(struct http2_stream *st, const struct http2_head *head,
 	if (!grpc_content_type(type))
 		return;
 	st->grpc = true;
+	grpc_count_fini(&st->sent[side - 1]); /* of DATA in front of the head */
 	grpc_count_begin(&st->sent[side - 1], type);
 }
 
@@ -138,6 +139,9 @@ static void answer(struct http2_session *s, struct http2_stream *st, bool end, s
 	http2_stream_close(s, st);
 }
 
+/* RFC 9113 §8.1 has none, but what was told for the head may have been an interim answer. What each adds is kept. */
+#define MORE_HEADS 4
+
 /* A head that has a status; where the head was lost, or its status is not known, the first block stands for it. */
 void http2_response_head(struct http2_session *s, uint32_t id, bool end, struct proto_out *out)
 {
@@ -156,6 +160,11 @@ void http2_response_head(struct http2_session *s, uint32_t id, bool end, struct 
 		out->type = MSG_RESPONSE;
 		out->key = id;
 		out->msg = &head->http.m;
+		return;
+	}
+	if (st->answered && !end && ++st->more > MORE_HEADS) {
+		st->more = MORE_HEADS;
+		stat_inc(h2_malformed);
 		return;
 	}
 	if (!st->answered)
