@@ -136,7 +136,7 @@ static void check_status(const char *trailers, int want)
 
 	grpc_count_begin(&c, SLICE("application/grpc-web"));
 	grpc_count_feed(&c, slice_of(frame, put_frame(frame, 0x80, trailers, strlen(trailers))));
-	CHECK_INT(grpc_count_has_status(&c) ? c.web.status : -1, want);
+	CHECK_INT(grpc_count_has_status(&c) ? (int64_t)c.web.status : -1, want);
 	CHECK_INT(c.messages, 0);
 	grpc_count_fini(&c);
 	/* one byte less: the last digit may be missing */
@@ -178,6 +178,32 @@ static void test_count__bad_compression(void)
 	grpc_count_fini(&c);
 }
 
+/* The frame ends in the middle of "grpc-status: 14". */
+static void test_count__compression_cut_off(void)
+{
+	static const char cut[] = "\x81\0\0\0\x1d\x1f\x8b\x08\0\0\0\0\0\x04\x03\x01\x11\0\xee\xffgrpc-status: 1";
+	struct grpc_count c;
+
+	grpc_count_begin(&c, SLICE("application/grpc-web"));
+	grpc_count_feed(&c, slice_of(cut, sizeof(cut) - 1));
+	CHECK(!grpc_count_has_status(&c) && c.web.ended);
+	grpc_count_fini(&c);
+}
+
+/* Any number of streams may hold some. */
+static void test_count__compression_is_bounded(void)
+{
+	static char frame[60005] = "\x81\0\0\xea\x60";
+	struct grpc_count c;
+
+	grpc_count_begin(&c, SLICE("application/grpc-web"));
+	grpc_count_feed(&c, slice_of(frame, sizeof(frame) - 1));
+	CHECK(c.web.zipped.cap <= 4096);
+	grpc_count_feed(&c, SLICE("x"));
+	CHECK(c.web.ended && !grpc_count_has_status(&c));
+	grpc_count_fini(&c);
+}
+
 static void test_count__trailers(void)
 {
 	check_status("grpc-status:0", 0);
@@ -186,6 +212,8 @@ static void test_count__trailers(void)
 	check_status("x: grpc-status: 7\r\n", -1);
 	check_status("grpc-status: x7\r\n", -1);
 	check_status("grpc-status: \r\n", -1);
+	check_status("grpc-status: 65536\r\n", 65536);
+	check_status("grpc-status: 4294967296\r\n", 2);
 	check_status("", -1);
 }
 
@@ -332,6 +360,8 @@ int main(void)
 	RUN(test_count__trailers);
 	RUN(test_count__compressed_trailers);
 	RUN(test_count__bad_compression);
+	RUN(test_count__compression_cut_off);
+	RUN(test_count__compression_is_bounded);
 	RUN(test_count__not_messages);
 	RUN(test_web__http1);
 	arena_fini(&arena);

@@ -7,10 +7,21 @@
 #define FLAG_COMPRESSED 0x01
 #define FLAG_TRAILERS	0x80 /* gRPC-Web */
 #define TRAILERS_MAX	(64 * 1024) /* longer ones are passed over */
+#define ZIPPED_MAX	4096 /* likewise; held until they are whole, for each stream that is open */
 #define NO_MATCH	0xff
-#define STATUS_MAX	9999
+#define STATUS_UNKNOWN	2 /* for what is none */
 
 /* ---- trailers of gRPC-Web ---- */
+
+static void status_digit(struct grpc_web *w, unsigned digit)
+{
+	uint64_t status = w->status * 10ULL + digit;
+
+	w->has_status = true;
+	w->status = status > UINT32_MAX ? STATUS_UNKNOWN : (uint32_t)status;
+	if (status > UINT32_MAX)
+		w->matched = NO_MATCH;
+}
 
 /* "name: value" lines, names in any case. The first status counts. */
 static void trailer_byte(struct grpc_web *w, char byte)
@@ -25,10 +36,7 @@ static void trailer_byte(struct grpc_web *w, char byte)
 		w->matched = (byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte) == name[w->matched] && !w->has_status ?
 				     w->matched + 1 : NO_MATCH;
 	} else if (w->matched == whole && digit <= 9) {
-		w->has_status = true;
-		w->status = (uint16_t)(w->status * 10 + digit);
-		if (w->status > STATUS_MAX)
-			w->matched = NO_MATCH;
+		status_digit(w, digit);
 	} else if (w->matched == whole && (byte != ' ' || w->has_status)) {
 		w->matched = NO_MATCH;
 	}
@@ -42,7 +50,7 @@ static void trailer_bytes(void *web, struct slice s)
 
 static bool reads_trailers(const struct grpc_count *c)
 {
-	return c->web.trailers && c->length <= TRAILERS_MAX;
+	return c->web.trailers && c->length <= (c->prefix[0] & FLAG_COMPRESSED ? ZIPPED_MAX : TRAILERS_MAX);
 }
 
 static void feed_trailers(struct grpc_count *c, struct slice data)
@@ -55,8 +63,9 @@ static void feed_trailers(struct grpc_count *c, struct slice data)
 
 static void trailers_end(struct grpc_count *c)
 {
-	if (c->web.zipped.n)
-		grpc_inflate(buf_slice(&c->web.zipped), TRAILERS_MAX, trailer_bytes, &c->web);
+	if (c->web.zipped.n && (c->web.zipped.failed ||
+				grpc_inflate(buf_slice(&c->web.zipped), TRAILERS_MAX, trailer_bytes, &c->web)))
+		c->web.has_status = false; /* cut off, perhaps inside its digits */
 	buf_fini(&c->web.zipped);
 	c->web.trailers = false;
 	c->web.ended = true;
@@ -85,7 +94,7 @@ static void prefix_ends(struct grpc_count *c)
 	c->web.trailers = b[0] & FLAG_TRAILERS;
 	c->web.matched = 0;
 	if (c->web.trailers)
-		buf_init(&c->web.zipped, TRAILERS_MAX);
+		buf_init(&c->web.zipped, ZIPPED_MAX);
 	c->lost |= b[0] & ~(FLAG_COMPRESSED | FLAG_TRAILERS); /* not what it was taken for */
 	if (!c->left)
 		message_ends(c);

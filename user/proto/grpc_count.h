@@ -19,7 +19,7 @@ struct grpc_web {
 	bool trailers;	   /* the frame in progress holds trailers, and is no message */
 	bool ended;	   /* the trailers have passed */
 	bool has_status;   /* they had a grpc-status, */
-	uint16_t status;   /* ... this */
+	uint32_t status;   /* ... this */
 	uint8_t matched;   /* of "grpc-status:" at the front of the line */
 	uint8_t quantum_n; /* base64 digits at hand, */
 	uint32_t quantum;  /* ... these */
