@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "base/stats.h"
 #include "probe/inner.h"
 #include "spandrel.skel.h"
 
@@ -31,7 +30,7 @@ static void note_lost(struct plan *p, const struct probe_row *r)
 {
 	size_t n = strlen(p->lost);
 
-	stat_inc(probes_missing);
+	p->n_lost++;
 	if (!strstr(p->lost, r->lost))
 		snprintf(p->lost + n, sizeof(p->lost) - n, "%s%s", n ? ", " : "", r->lost);
 }

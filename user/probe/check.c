@@ -44,9 +44,11 @@ static void show_ways(FILE *out, const struct features *f)
 {
 	char reason[REASON_MAX];
 
-	for (size_t i = 0; i < n_way_rows; i++)
-		fprintf(out, "way %-36s %-8s %s\n", way_rows[i].name, way_try(&way_rows[i], f, reason) ? "no" : "yes",
-			way_try(&way_rows[i], f, reason) ? reason : way_rows[i].what);
+	for (size_t i = 0; i < n_way_rows; i++) {
+		int err = way_try(&way_rows[i], f, reason);
+
+		fprintf(out, "way %-36s %-8s %s\n", way_rows[i].name, err ? "no" : "yes", err ? reason : way_rows[i].what);
+	}
 }
 
 int probe_check(FILE *out, const char *backend)

@@ -83,6 +83,7 @@ struct plan {
 	struct bpf_link *links[PROBES_MAX];
 	const struct way_row *way;
 	char lost[512]; /* what is not traced for want of optional probes; empty: all is */
+	int n_lost;	/* those probes */
 };
 
 struct probe {

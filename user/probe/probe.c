@@ -92,8 +92,9 @@ int probe_open(struct probe **out, const struct probe_config *config)
 		err = plan_open(&p->plan, &f, config->backend, ring, selected);
 	if (err)
 		return err;
-	if (p->plan.lost[0])
+	if (p->plan.n_lost)
 		log_info("on this kernel without: %s", p->plan.lost);
+	stat_add(probes_missing, (uint64_t)p->plan.n_lost);
 	p->n_cpus = libbpf_num_possible_cpus();
 	for (int i = 0; i < FRAMINGS_MAX && config->framings[i]; i++)
 		p->plan.skel->bss->framings[i] = *config->framings[i];
