@@ -94,7 +94,7 @@ def case_secrets_in_options():
                 "--log-level", "debug", "--batch-age", "50ms", file=False) as t:
         for i in range(3):
             parts.curl(web.url + f"/{i}")
-        t.stop(settle=1)
+        t.stop(settle=1, status=None)  # a single batch may have been the refused one
     assert S not in t.err and S not in t.out and "401" in t.err, t.err
     sent = sink.requests[-1]["headers"]
     assert S in sent["authorization"], "the back end gets it"
