@@ -145,7 +145,7 @@ static int ask(const struct order *o, char *answer, size_t size)
 	socklen_t to_size;
 	char text[CONTROL_MAX];
 	int n = snprintf(text, sizeof(text), "sample-rule\n%s\n%s", o->rule, o->duration);
-	int r = address_of(o, &to, &to_size);
+	int r = (size_t)n < sizeof(text) ? address_of(o, &to, &to_size) : -EMSGSIZE;
 	_close_ int fd = r ? -1 : reach(&to, to_size);
 	ssize_t got;
 

@@ -183,6 +183,8 @@ def case_sample_set():
                     ["sample-rule"], ["sample-ratio", "1"], ["sample-rule", "ratio=1", "until", "3"]:
                 status, said = spandrel_set(*bad, *to)
                 assert status == 2 and said, (bad, status, said)
+            status, said = spandrel_set("sample-rule", "none", "for", "0" * 4000 + "1s", *to)
+            assert status == 1 and "too long" in said, (status, said)
             status, said = spandrel_set("sample-rule", "none", *to, user=65534)
             assert status == 1 and re.search("root|Permission", said), (status, said)
             c.close()
