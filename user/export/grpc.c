@@ -5,7 +5,7 @@
  */
 #include "export/http_format.h"
 
-#include "base/hex.h"
+#include "base/base64.h"
 #include "base/scope.h"
 
 #define DETAILS_MAX 8192
@@ -22,17 +22,6 @@ enum grpc_status {
 	GRPC_DATA_LOSS = 15,
 };
 
-static int sextet(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* The first value of a -bin header, as far as it is base64. Returns the bytes. */
 static size_t unbase64(struct slice text, char *to, size_t max)
 {
@@ -40,7 +29,7 @@ static size_t unbase64(struct slice text, char *to, size_t max)
 	size_t n = 0;
 
 	for (size_t i = 0; i < text.n && n < max; i++) {
-		int v = sextet(text.p[i]);
+		int v = base64_value(text.p[i]);
 
 		if (v < 0)
 			break;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proto/grpc_count.h"
 
+#include "base/base64.h"
 #include "base/scope.h"
 #include "proto/grpc_inflate.h"
 
@@ -107,17 +108,6 @@ void grpc_count_begin(struct grpc_count *c, struct slice content_type)
 	struct slice text = SLICE("application/grpc-web-text");
 
 	*c = (struct grpc_count){ .web.text = slice_eq_nocase(slice_to(content_type, text.n), text) };
-}
-
-static int base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 static void feed_bytes(struct grpc_count *c, struct slice data);
