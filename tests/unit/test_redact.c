@@ -29,6 +29,27 @@ static struct slice url(const char *key, const char *value)
 	return d.attrs[0].s;
 }
 
+/* User info whose @ was cut off with what follows. */
+static void test_redact__cut_values(void)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{ "/fetch/https://user:secret@h", "/fetch/https://REDACTED:REDACTED" },
+		{ "/fetch/https://u@h/path/further", "/fetch/https://REDACTED@h/" },
+		{ "/fetch/of/any/thing/at/all/more", "/fetch/of/any/thing/at/all" },
+		{ "/https://host", "/https://host" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		start();
+		config.max_value = i == 1 ? 19 : 26;
+		describe_str(&d, "url.path", slice_str(cases[i].in));
+		redact_description(&d);
+		CHECK_SLICE(d.attrs[0].s, cases[i].out);
+	}
+}
+
 static struct slice header(const char *key, const char *value)
 {
 	struct slice one = slice_str(value);
@@ -154,6 +175,7 @@ int main(void)
 	arena_pool_init(&pool, 64 << 20);
 	arena_init(&arena, &pool);
 	RUN(test_redact__urls);
+	RUN(test_redact__cut_values);
 	RUN(test_redact__queries_and_what_is_none);
 	RUN(test_redact__headers_by_name);
 	RUN(test_redact__headers_that_hold_a_url);

@@ -20,6 +20,7 @@ static size_t until(struct slice s, const char *stops)
 struct out {
 	char *to;
 	size_t n;
+	bool cut; /* the text may go on: its end was not kept */
 };
 
 static void put(struct out *o, struct slice s)
@@ -54,7 +55,7 @@ static void put_path(struct out *o, struct slice s)
 		struct slice rest = slice_from(s, skip);
 
 		if (skip == 2)
-			hide = userinfo_length(rest);
+			hide = o->cut && until(rest, "/") == rest.n ? rest.n : userinfo_length(rest);
 		else if (skip)
 			hide = until(rest, ";/");
 		skip = skip ? skip : 1;
@@ -79,14 +80,21 @@ static bool looks_clean(struct slice s)
 	return !s.n || (!memchr(s.p, '?', s.n) && !memchr(s.p, '@', s.n) && !memchr(s.p, ';', s.n) && !memchr(s.p, '#', s.n));
 }
 
+/* At --max-attribute-length, or at a character's border before it: the last @ of user info may be gone. */
+static bool may_be_cut(const struct description *d, struct slice s)
+{
+	return d->config->max_value && s.n + 3 >= d->config->max_value;
+}
+
 static struct slice clean_url(struct description *d, struct slice url)
 {
 	struct slice path, fragment, query = SLICE_NONE;
 	struct out o = { 0 };
 
-	if (looks_clean(url))
+	if (looks_clean(url) && !may_be_cut(d, url))
 		return url;
 	path = slice_to(url, until(url, "?#"));
+	o.cut = path.n == url.n && may_be_cut(d, url);
 	fragment = slice_from(url, path.n + until(slice_from(url, path.n), "#"));
 	if (path.n < url.n && url.p[path.n] == '?')
 		query = describe_redact_query(d, slice_of(url.p + path.n + 1, url.n - fragment.n - path.n - 1));
