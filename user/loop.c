@@ -21,7 +21,7 @@
 #include "steer.h"
 
 #define TICK_NS (100 * NS_PER_MS)
-#define BUSY_MS 2	  /* between two reads while records flow: the bound of the delay, and of wake-ups a second */
+#define BUSY_MS 1	  /* between two reads while records flow: the bound of the delay, and of wake-ups a second */
 #define READ_MAX 65536	  /* records a turn, so that signals and transfers get theirs */
 #define SWEEP_NS (2 * NS_PER_S)
 #define CLOCK_NS (60 * NS_PER_S)
