@@ -13,6 +13,8 @@
 #define DOUBT_FRAMES 16
 #define CHAIN_FAR (2 * (HTTP2_MAX_FRAME + HTTP2_FRAME_HEAD)) /* bytes that hold the end of any frame of the usual size */
 #define STREAMS_FAR (1u << 24)
+#define STEPS_PER_BYTE 8 /* headers looked at in a search: bytes made of chains that lead nowhere would be walked from each of their frames */
+#define STEPS_FREE 4096
 
 /* How much a plausible header proves: frames whose length or stream is given prove more than DATA. */
 static unsigned weight(const struct http2_frame *f)
@@ -47,7 +49,7 @@ static bool follows(struct walk *w, const struct http2_frame *f)
  * Do frames follow one another from here? *end: where the last of them begins that was reached. Where an operation begins
  * (`first`) a frame is likely to, and may be a long one.
  */
-static enum chain chain_from(const struct http2_direction *d, struct slice in, bool first, size_t *end)
+static enum chain chain_from(struct http2_direction *d, struct slice in, bool first, size_t *end)
 {
 	struct walk w = { .max_data = first ? MAX(d->max_frame, HTTP2_FAR_FRAME) : d->max_frame };
 	unsigned proof = 0, needed = first ? 2 : 4;
@@ -56,6 +58,7 @@ static enum chain chain_from(const struct http2_direction *d, struct slice in, b
 	while (at < in.n && in.n - at >= HTTP2_FRAME_HEAD) {
 		struct http2_frame f = http2_frame_read(in.p + at);
 
+		d->steps++;
 		if (!follows(&w, &f))
 			return CHAIN_NO;
 		proof += weight(&f);
@@ -73,7 +76,7 @@ static void lose(struct http2_session *s, struct http2_direction *d)
 	d->state = H2_LOST;
 	d->gap = true;
 	d->losses++;
-	d->scan = 0;
+	d->scan = d->steps = 0;
 	d->waits = 0;
 	/* what waits for its acknowledgement may have been acknowledged, or announced anew, in between */
 	s->dir[0].announced = s->dir[1].announced = (struct http2_settings_queue){ 0 };
@@ -88,9 +91,20 @@ static int64_t found(struct http2_direction *d, size_t at)
 	return (int64_t)at;
 }
 
-static int64_t wait_for_more(struct slice in)
+static int64_t give_up(struct http2_direction *d)
 {
-	return in.n < PROTO_HEAD_MAX ? -EINPROGRESS : -EAGAIN;
+	d->scan = d->steps = 0;
+	return -EAGAIN;
+}
+
+static int64_t wait_for_more(struct http2_direction *d, struct slice in)
+{
+	return in.n < PROTO_HEAD_MAX ? -EINPROGRESS : give_up(d);
+}
+
+static bool exhausted(const struct http2_direction *d, struct slice in)
+{
+	return d->steps > STEPS_PER_BYTE * in.n + STEPS_FREE;
 }
 
 /* The frame that may begin here has no more than the usual size, or its header is not whole: nothing else is looked for. */
@@ -121,20 +135,19 @@ int64_t http2_resync(void *session, enum ev_dir from, struct slice in)
 	if (first == CHAIN_YES)
 		return found(d, 0);
 	if (first == CHAIN_MORE && is_usual(in))
-		return wait_for_more(in);
+		return exhausted(d, in) ? give_up(d) : wait_for_more(d, in);
 	for (size_t at = MAX(d->scan, 1u); at + HTTP2_FRAME_HEAD <= in.n; at++) {
 		enum chain c = chain_from(d, slice_from(in, at), false, &end);
 
 		if (c == CHAIN_YES)
 			return found(d, at + end);
 		d->scan = (uint32_t)at;
+		if (exhausted(d, in))
+			return give_up(d);
 		if (c == CHAIN_MORE && in.n < PROTO_HEAD_MAX)
 			return -EINPROGRESS;
 	}
-	if (first == CHAIN_MORE)
-		return wait_for_more(in);
-	d->scan = 0;
-	return -EAGAIN;
+	return first == CHAIN_MORE ? wait_for_more(d, in) : give_up(d);
 }
 
 bool http2_answers(void *session, uint64_t key)

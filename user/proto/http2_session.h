@@ -70,6 +70,7 @@ struct http2_direction {
 	uint8_t doubt; /* so many frames must be plausible yet, before the place where resync() began is believed */
 	bool gap;      /* bytes were missed, ever: streams may have begun and ended unseen */
 	uint32_t losses;
+	uint32_t steps; /* frame headers that the present search has looked at */
 	uint32_t scan; /* bytes at the front that were looked at: whole frames of a block, or no frame's beginning */
 	uint32_t waits; /* a response's stream that has no request yet: parse() said -EAGAIN */
 	uint32_t orphans_to; /* streams up to this one do not wait */
