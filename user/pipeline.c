@@ -76,15 +76,22 @@ static void on_abandon(void *arg, struct exchange *x)
 
 /* cause → span → tail → sample → export */
 
+/* An access log has a line for each request, kept or not. */
+static bool logs_all(const struct pipeline *p)
+{
+	return p->config->export.access_log;
+}
+
 static void on_decided(void *arg, struct span *span, const struct sample_verdict *v)
 {
 	struct pipeline *p = arg;
 
 	sample_count(v);
-	if (!v->keep) {
+	if (!v->keep && !logs_all(p)) {
 		span_free(span);
 		return;
 	}
+	span->unsampled = !v->keep;
 	span_keep(span, v);
 	export_push(p->export, span, p->now);
 }
@@ -126,7 +133,7 @@ static void on_placed(void *arg, struct exchange *x, const struct placement *pla
 	}
 	if (!local)
 		v = sample_decide(p->sampler, place->trace_id, place->origin);
-	if (!v.keep) {
+	if (!v.keep && !logs_all(p)) {
 		sample_count(&v);
 		exchange_free(x);
 		return;

@@ -40,6 +40,19 @@ def case_files_access_log():
     assert any(x.get("error") == "500" for x in got) and any(x.get("query") == "token=REDACTED&b=REDACTED" for x in got), got
 
 
+def case_files_access_log_of_all():
+    """What sampling does not keep has its line; the counters say what was exported and what was not."""
+    ng, log = parts.nginx(), parts.path("access.log")
+    with Tracer("--access-log", log, "--sample-rule", "route=/keep,ratio=1", "--sample-ratio", "0", select=["--pid", ng.pid]) as t:
+        for i in range(12):
+            parts.curl(ng.url + ("/keep" if i % 4 == 0 else "/ok"))
+        t.stop()
+    got = lines(log)
+    assert len(got) == 12 and len({x["span_id"] for x in got}) == 12, got
+    assert [x["path"] for x in got if x.get("sampled", True)] == ["/keep"] * 3 == [s["url.path"] for s in t.spans], got
+    assert t.counters["spans_exported"] == 3 and t.counters["spans_sampled_out"] == 9, t.err
+
+
 def case_files_access_log_stdout():
     web = parts.threading_server()
     with Tracer("--access-log", "-", file=False) as t:

@@ -147,6 +147,8 @@ static void put_line(struct writer *j, const struct span *s)
 	put_id(j, "span_id", s->span_id, sizeof(s->span_id));
 	if (memcmp(s->parent_id, root, sizeof(root)))
 		put_id(j, "parent_id", s->parent_id, sizeof(s->parent_id));
+	if (s->unsampled)
+		writer_lit(j, ",\"sampled\":false");
 	writer_lit(j, "}\n");
 }
 

@@ -33,7 +33,7 @@ void export_push(struct export *e, struct span *s, uint64_t now)
 	for (uint32_t i = 0; i < e->n; i++) {
 		struct outlet *o = &e->outlets[i];
 
-		if (o->ops->takes && !o->ops->takes(o->x, s))
+		if ((s->unsampled && !o->ops->every) || (o->ops->takes && !o->ops->takes(o->x, s)))
 			continue;
 		s->refs++;
 		outlet_add(o, s, now);

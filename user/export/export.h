@@ -81,6 +81,7 @@ struct export_batch {
 struct exporter_ops {
 	const char *name;
 	int undelivered; /* enum stat_id: its spans that it gave up, whatever became of them elsewhere */
+	bool every; /* takes what sampling did not keep, too (span->unsampled) */
 	bool eager; /* wants spans at each tick, not batches by size and age */
 	uint32_t (*count)(const struct export_config *c); /* how many of it are wanted */
 	int (*open)(struct exporter **out, struct outlet *o, const struct export_config *c, const struct export_place *at);

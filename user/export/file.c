@@ -116,6 +116,7 @@ const struct exporter_ops exporter_file = {
 const struct exporter_ops exporter_access_log = {
 	.name = "access_log",
 	.undelivered = STAT_undelivered_access_log,
+	.every = true,
 	.eager = true,
 	.count = access_log_count,
 	.open = access_log_open,

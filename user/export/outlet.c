@@ -14,7 +14,7 @@ void outlet_unref(struct span *s)
 {
 	if (--s->refs)
 		return;
-	if (!s->acked && !s->spooled)
+	if (!s->acked && !s->spooled && !s->unsampled)
 		stats[s->drop < 0 ? STAT_drop_unsent : s->drop]++;
 	if (s->parcel)
 		parcel_end(s);
@@ -27,7 +27,7 @@ static void release(const struct outlet *o, struct span *s, int drop)
 {
 	if (drop < 0 && !s->acked) {
 		s->acked = true;
-		stats[STAT_spans_exported] += !s->spooled;
+		stats[STAT_spans_exported] += !s->spooled && !s->unsampled;
 	} else if (drop == STAT_drop_unsent && s->parcel) {
 		s->spooled = true; /* it still is */
 	} else if (drop >= 0) {

@@ -26,6 +26,7 @@ struct span {
 	const struct resource *resource; /* referenced through the exchange */
 	struct exchange *exchange;
 	uint32_t refs; /* exporters that still hold it */
+	bool unsampled; /* not kept, and counted as that: only for exporters that take every request */
 	bool acked;    /* one of them delivered it */
 	int drop;      /* enum stat_id: first reason one of them gave up, -1 */
 	bool spooled;  /* on disk for one of them, which decides what becomes of it */
