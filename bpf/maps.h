@@ -25,6 +25,7 @@ enum conn_flag {
 	CF_ABORTED = 128,   /* closed while bytes were left to read: the end is reported once they are read */
 	CF_RESET = 256,	    /* and it was by a reset */
 	CF_TOLD = 512,	    /* user space knows the process that uses it */
+	CF_OWN = 1024,	    /* the tracer's own end; tid is its port, which the kernel takes away before it tells of the close */
 };
 
 struct frame_dir { /* where a direction stands in its frames */

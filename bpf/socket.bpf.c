@@ -19,6 +19,17 @@ subprog int own_note(struct sock *sk, int listening)
 	return 0;
 }
 
+/* Somebody else may have the port next. What the other end of ours still reads was judged at its first sight. */
+inline_always void own_forget(struct sock *sk, struct conn *c)
+{
+	struct endpoint end = { 0 };
+
+	sock_local(sk, end.addr);
+	end.netns = sock_netns(sk);
+	end.port = c->tid;
+	bpf_map_delete_elem(&own_ends, &end);
+}
+
 /* A connect() by a selected process: the storage remembers who until the ports are known. */
 inline_always void on_connecting(struct sock *sk, __u32 tgid)
 {
@@ -50,6 +61,8 @@ inline_always void on_connected(struct sock *sk, struct conn *c)
 	c->flags &= ~CF_CONNECTING;
 	if (flags & CF_NEVER) {
 		own_note(sk, 0);
+		c->flags |= CF_OWN;
+		c->tid = GET(sk, __sk_common.skc_num);
 		return;
 	}
 	if (!tp)
@@ -115,7 +128,9 @@ int BPF_PROG(on_state, struct sock *sk, int was, int now)
 	c = conn_find(sk);
 	if (!c || !c->id)
 		return 0;
-	if (now != TCP_ESTABLISHED)
+	if (c->flags & CF_OWN)
+		own_forget(sk, c);
+	else if (now != TCP_ESTABLISHED)
 		on_closing(sk, c, was, now, tgid);
 	else if (c->flags & CF_CONNECTING)
 		on_connected(sk, c);

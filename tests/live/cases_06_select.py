@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import time
 
 import parts
@@ -199,3 +200,42 @@ def case_select_starts_later_server():
                 c.get(f"/{i}")
         t.stop()
     assert len(t.spans.of(SERVER)) == len(t.spans.of(CLIENT)) == 5, t.spans
+
+
+def case_select_port_after_the_tracer():
+    """A port that a connection of the tracer had is another program's later: that one is traced at both ends."""
+    ports = parts.path("ports")
+
+    def sink(c):
+        with open(ports, "a") as f:
+            f.write(f"{c.sock.getpeername()[1]}\n")
+        c.message()
+        c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        time.sleep(0.2)
+        c.reset()  # no TIME_WAIT keeps the port
+
+    def handler(c):
+        while c.message():
+            c.send(wire.ok())
+    end, srv = wire.Raw(sink), wire.Raw(handler, forking=True)
+    with Tracer("--otlp-endpoint", end.url, "--batch-age", "100ms") as t:
+        with wire.connect(srv.addr) as c:
+            c.get("/first")
+        t.wait_for(lambda: os.path.exists(ports) and os.path.getsize(ports), "an export")
+        own = int(parts.read(ports).split()[0])
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        t.wait_for(lambda: bound(s, own), "the port to be free")
+        s.connect(srv.addr)
+        wire.Conn(s).get("/second")
+        s.close()
+        t.stop()
+    assert len(t.spans.of(path="/second")) == 2, t.spans
+
+
+def bound(s, port):
+    try:
+        s.bind(("127.0.0.1", port))
+        return True
+    except OSError:
+        return False
