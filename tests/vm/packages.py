@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import tempfile
 
-MIRROR = os.environ.get("DEBIAN_MIRROR")
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 CACHE = os.path.join(os.environ.get("SPANDREL_CACHE") or os.path.expanduser("~/.cache/spandrel"), "vm")
 LIMIT = 900  # seconds for one call of apt-get
@@ -32,6 +31,17 @@ Acquire::Languages "none";
 Acquire::Retries "3";
 Binary::apt::APT::Keep-Downloaded-Packages "true";
 """
+
+
+def mirror():
+    """$DEBIAN_MIRROR, else the one that this machine's own packages come from."""
+    if os.environ.get("DEBIAN_MIRROR"):
+        return os.environ["DEBIAN_MIRROR"]
+    r = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    for uri in r.stdout.decode(errors="replace").split():
+        if uri.rstrip("/").endswith("/debian"):
+            return uri
+    raise Unavailable("no mirror of Debian among this machine's package sources: DEBIAN_MIRROR=URL names one")
 
 
 class Suite:
@@ -63,7 +73,7 @@ class Suite:
         for d in ("state/lists/partial", "cache/archives/partial"):
             os.makedirs(os.path.join(self.dir, d), exist_ok=True)
         for name, text in (("state/status", ""), ("apt.conf", CONF.format(d=self.dir, arch=self.arch)),
-                           ("sources.list", f"deb [arch={self.arch} signed-by={KEYS}] {MIRROR} {self.name} main\n")):
+                           ("sources.list", f"deb [arch={self.arch} signed-by={KEYS}] {mirror()} {self.name} main\n")):
             with open(os.path.join(self.dir, name), "w") as f:
                 f.write(text)
         self.apt("apt-get", "-qq", "update")
