@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/scope.h"
 
@@ -145,13 +146,6 @@ static void take_ms(struct config *c, set_fn set, const char *name, const char *
 	take(c, set, name, option, text);
 }
 
-static int unhex(char c)
-{
-	if (!isxdigit((unsigned char)c))
-		return -1;
-	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
-}
-
 /* Percent-decodes in place; false on a bad sequence. */
 static bool decode(char *s)
 {
@@ -159,7 +153,7 @@ static bool decode(char *s)
 
 	for (; *s; s++) {
 		if (*s == '%') {
-			int hi = unhex(s[1]), lo = hi < 0 ? -1 : unhex(s[2]);
+			int hi = hex_digit_any(s[1]), lo = hi < 0 ? -1 : hex_digit_any(s[2]);
 
 			if (lo < 0)
 				return false;

@@ -28,6 +28,12 @@ static inline int hex_digit(char c)
 	return -1;
 }
 
+/* Likewise in either case, as percent-encoding has it. */
+static inline int hex_digit_any(char c)
+{
+	return hex_digit(c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c);
+}
+
 /* Reads 2 n characters. False, with *to undefined, on anything but lower-case digits. */
 static inline bool hex_get(uint8_t *to, const char *from, size_t n)
 {

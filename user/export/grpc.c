@@ -6,6 +6,7 @@
 #include "export/http_format.h"
 
 #include "base/base64.h"
+#include "base/hex.h"
 #include "base/scope.h"
 
 #define DETAILS_MAX 8192
@@ -40,14 +41,6 @@ static size_t unbase64(struct slice text, char *to, size_t max)
 	return n;
 }
 
-static int unhex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Percent-encoded; what is not stays as it is. */
 static void say_message(struct http_verdict *v, struct slice s)
 {
@@ -55,7 +48,7 @@ static void say_message(struct http_verdict *v, struct slice s)
 	size_t n = 0;
 
 	for (size_t i = 0; i < s.n && n < sizeof(text); i++) {
-		int hi = s.p[i] == '%' && i + 2 < s.n ? unhex(s.p[i + 1]) : -1, lo = hi < 0 ? -1 : unhex(s.p[i + 2]);
+		int hi = s.p[i] == '%' && i + 2 < s.n ? hex_digit_any(s.p[i + 1]) : -1, lo = hi < 0 ? -1 : hex_digit_any(s.p[i + 2]);
 
 		if (lo >= 0)
 			i += 2;
