@@ -158,4 +158,18 @@ inline_always void conn_end(struct conn *c, __u8 dirs, __u16 flags, __u32 pid)
 	emit_end(c, flags & EVF_FINAL ? 3 : dirs, flags, pid);
 }
 
+/* Whatever happened: nothing more comes of this socket. */
+inline_always int conn_gone(struct sock *sk)
+{
+	struct conn *c = conn_find(sk);
+
+	if (!c)
+		return 0;
+	if (c->id)
+		conn_end(c, 3, abort_flags(c), 0);
+	if (way.hashed)
+		hashed_forget(sk);
+	return 0;
+}
+
 #endif

@@ -80,27 +80,14 @@ ON_SPLICE(unix_stream_splice_read)
 /*
  * The end of a socket. Of a UNIX socket nothing else tells; and where its state is not freed with it (way.hashed), that is done here.
  */
-inline_always int on_gone(struct sock *sk)
-{
-	struct conn *c = conn_find(sk);
-
-	if (!c)
-		return 0;
-	if (c->id)
-		conn_end(c, 3, abort_flags(c), 0);
-	if (way.hashed)
-		hashed_forget(sk);
-	return 0;
-}
-
 SEC("fentry/inet_sock_destruct")
 int BPF_PROG(fentry_inet_sock_destruct, struct sock *sk)
 {
-	return on_gone(sk);
+	return conn_gone(sk);
 }
 
 SEC("fentry/unix_sock_destructor")
 int BPF_PROG(fentry_unix_sock_destructor, struct sock *sk)
 {
-	return on_gone(sk);
+	return conn_gone(sk);
 }

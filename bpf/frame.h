@@ -21,25 +21,14 @@ inline_always struct frame_slot *frame_slot_of(const struct conn *c)
 	return &frame_slots[c->id & (VERDICT_SLOTS - 1)];
 }
 
-/* Bytes that are not looked at: they may have held headers. */
-inline_always void frames_unseen(struct conn *c, int dir, __u64 size)
-{
-	struct frame_dir *d = &c->frame[dir & 1];
-
-	if (c->off[dir & 1] + size > d->next)
-		d->framing = 0;
-}
-
-/* Follows the frames through an operation. False: they are not known. */
+/* Follows the frames through an operation. False: they are not known, or cannot be: the next walk sees what has passed unseen. */
 inline_always bool frames_follow(struct conn *c, struct scratch *s, const struct frame_slot *slot)
 {
 	struct frames *f = &s->frames;
 	int dir = s->op.dir & 1;
 
-	if (s->op.where == AT_NOWHERE) {
-		frames_unseen(c, dir, s->op.size);
+	if (s->op.where == AT_NOWHERE)
 		return false;
-	}
 	f->off = c->off[dir];
 	f->dir = c->frame[dir];
 	f->join = slot ? slot->framing : 0;

@@ -125,13 +125,5 @@ int return_recv(struct pt_regs *regs)
 SEC("kprobe")
 int enter_destruct(struct pt_regs *regs)
 {
-	struct sock *sk = (struct sock *)ARG0(regs);
-	struct conn *c = conn_find(sk);
-
-	if (!c)
-		return 0;
-	if (c->id)
-		conn_end(c, 3, abort_flags(c), 0);
-	hashed_forget(sk);
-	return 0;
+	return conn_gone((struct sock *)ARG0(regs));
 }

@@ -219,7 +219,6 @@ inline_always void conn_data(struct conn *c, struct scratch *s, const struct sou
 		skip = verdict_skip(v, dir, c->off[dir], op->size);
 		if (skip == U64_MAX) {
 			count(KC_HOLE_BYTES + HOLE_SKIPPED, op->size);
-			frames_unseen(c, dir, op->size);
 			return;
 		}
 		if (v->skip_to[dir] > c->turn[dir]) {
