@@ -120,7 +120,7 @@ struct endpoint {
 	__u32 port;
 };
 
-struct { /* ends of the tracer's own connections, and its listening ports (address all zero) */
+struct { /* ends of the tracer's own connections */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 256);
 	__type(key, struct endpoint);

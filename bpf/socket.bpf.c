@@ -4,15 +4,14 @@
 #include "task.h"
 
 /* The tracer's own ends are remembered, so that the other ends are never traced. */
-subprog int own_note(struct sock *sk, int listening)
+subprog int own_note(struct sock *sk)
 {
 	struct endpoint end = { 0 };
 	__u8 one = 1;
 
 	if (!sk)
 		return 0;
-	if (!listening)
-		sock_local(sk, end.addr);
+	sock_local(sk, end.addr);
 	end.netns = sock_netns(sk);
 	end.port = sk->__sk_common.skc_num;
 	bpf_map_update_elem(&own_ends, &end, &one, BPF_ANY);
@@ -60,7 +59,7 @@ inline_always void on_connected(struct sock *sk, struct conn *c)
 
 	c->flags &= ~CF_CONNECTING;
 	if (flags & CF_NEVER) {
-		own_note(sk, 0);
+		own_note(sk);
 		c->flags |= CF_OWN;
 		c->tid = GET(sk, __sk_common.skc_num);
 		return;
@@ -116,11 +115,6 @@ int BPF_PROG(on_state, struct sock *sk, int was, int now)
 	if (now == TCP_SYN_SENT) {
 		if (tgid == knobs.self || (proc_selected(tgid) && ports_maybe(sk)))
 			on_connecting(sk, tgid);
-		return 0;
-	}
-	if (now == TCP_LISTEN) {
-		if (tgid == knobs.self)
-			own_note(sk, 1);
 		return 0;
 	}
 	if (now != TCP_ESTABLISHED && now != TCP_FIN_WAIT1 && now != TCP_LAST_ACK && now != TCP_CLOSE)
