@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/crc32c.h"
 #include "base/log.h"
 #include "base/scope.h"
 
@@ -55,13 +55,21 @@ static void write_block(struct recorder *r)
 	buf_reset(&r->block);
 }
 
+struct record_check record_check_of(const void *p, size_t size)
+{
+	struct record_check check = { .h = { .type = RECORD_CHECK, .len = sizeof(check) }, .size = size };
+
+	crc32c_pair(check.crc, p, (const char *)p + size / 2, size / 2);
+	return check;
+}
+
 static void close_block(struct recorder *r)
 {
-	struct record_check check = { .h = { .type = RECORD_CHECK, .len = sizeof(check) }, .size = r->block.n };
+	struct record_check check;
 
 	if (r->fd < 0 || !r->block.n)
 		return;
-	check.crc = (uint32_t)crc32(0, (const Bytef *)r->block.p, (uInt)r->block.n);
+	check = record_check_of(r->block.p, r->block.n);
 	if (buf_append(&r->block, &check, sizeof(check)))
 		failed(r, ENOMEM);
 	else

@@ -2,7 +2,7 @@
 /*
  * --record and --replay. A file is a struct record_header, then event records as include/event.h has them, each padded to
  * 8 bytes with zeros; little-endian. Every 64 KiB or second, and at the end, a struct record_check closes a block: its
- * checksum covers the bytes since the one before (the first one the header too). Created 0600. Holds what the tracer saw,
+ * checksums cover the bytes since the one before (the first one the header too). Created 0600. Holds what the tracer saw,
  * no more. Logs at the edge.
  *
  * A damaged block ends a replay: nothing of it is used. A file that merely ends (cut short) is used to its last whole record.
@@ -10,12 +10,13 @@
 #ifndef SPANDREL_PROBE_RECORD_H
 #define SPANDREL_PROBE_RECORD_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "event.h"
 
 #define RECORD_MAGIC "SPANDREC"
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 #define RECORD_CHECK 0x5ec0	  /* ev_head.type of a struct record_check; no event has it */
 #define RECORD_MAX (16u << 20) /* bytes of one record; a larger one is not recorded */
 
@@ -28,10 +29,12 @@ struct record_header {
 
 struct record_check {
 	struct ev_head h;
-	uint64_t size; /* bytes covered */
-	uint32_t crc;  /* CRC-32 as zlib has it */
-	uint32_t reserved;
+	uint64_t size; /* bytes covered, a multiple of 8 */
+	uint32_t crc[2]; /* CRC-32C (base/crc32c.h) of the first size / 2 bytes and of the others */
 };
+
+/* What closes the block p. */
+struct record_check record_check_of(const void *p, size_t size);
 
 struct recorder;
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/log.h"
 #include "base/scope.h"
@@ -82,9 +81,8 @@ static uint64_t padded(uint32_t len)
 /* What the recorder wrote behind a block of this size, to the last bit. */
 static bool check_matches(const struct reader *r, size_t size)
 {
-	struct record_check want = { .h = { .type = RECORD_CHECK, .len = sizeof(want) }, .size = size };
+	struct record_check want = record_check_of(r->p + r->at, size);
 
-	want.crc = (uint32_t)crc32(0, (const Bytef *)r->p + r->at, (uInt)size);
 	return !memcmp(r->p + r->at + size, &want, sizeof(want));
 }
 
