@@ -61,29 +61,76 @@ static char *put_char(char *to, const char *s, size_t n, size_t *len)
 
 #define PIECE 128u /* asked for at once, at the worst 6 bytes for each */
 
-void json_text(struct writer *j, struct slice s)
+/* Up to 7 bytes as one word, the rest of it spaces. */
+static inline uint64_t word_of(const char *s, size_t n)
 {
-	size_t i = 0, stop, len;
+	uint64_t v = ONES * ' ';
+	char *to = (char *)&v;
+
+	if (n & 4)
+		memcpy(to, s, 4);
+	if (n & 2)
+		memcpy(to + (n & 4), s + (n & 4), 2);
+	if (n & 1)
+		to[n - 1] = s[n - 1];
+	return v;
+}
+
+/* Writes as many of the n bytes as stand for themselves, eight at a time, and behind them anything. Room: n + 8. */
+static inline size_t put_plain(char *to, const char *s, size_t n)
+{
+	size_t i = 0;
 	uint64_t v;
 
-	while (i < s.n) {
-		if (!writer_room(j, PIECE * 6 + sizeof(v)))
-			return;
-		stop = MIN(s.n, i + PIECE);
-		while (i < stop) {
-			if (s.n - i >= sizeof(v)) {
-				memcpy(&v, s.p + i, sizeof(v));
-				memcpy(j->at, &v, sizeof(v));
-				if (!any_special(v)) {
-					j->at += sizeof(v);
-					i += sizeof(v);
-					continue;
-				}
-			}
-			j->at = put_char(j->at, s.p + i, s.n - i, &len);
-			i += len;
-		}
+	for (; n - i >= sizeof(v); i += sizeof(v)) {
+		memcpy(&v, s + i, sizeof(v));
+		if (any_special(v))
+			return i;
+		memcpy(to + i, &v, sizeof(v));
 	}
+	v = word_of(s + i, n - i);
+	if (any_special(v))
+		return i;
+	memcpy(to + i, &v, sizeof(v));
+	return n;
+}
+
+/* A piece in which something does not stand for itself. */
+static char *put_chars(char *to, const char *s, size_t n, size_t stop, size_t *used)
+{
+	size_t i, len;
+
+	for (i = 0; i < stop; i += len)
+		to = put_char(to, s + i, n - i, &len);
+	*used = i;
+	return to;
+}
+
+void json_text(struct writer *j, struct slice s)
+{
+	size_t i = 0, n, used;
+
+	while (i < s.n) {
+		n = MIN(s.n - i, (size_t)PIECE);
+		if (!writer_room(j, PIECE * 6 + sizeof(uint64_t)))
+			return;
+		used = put_plain(j->at, s.p + i, n);
+		i += used;
+		j->at += used;
+		if (used == n)
+			continue;
+		j->at = put_chars(j->at, s.p + i, s.n - i, MIN(n - used, sizeof(uint64_t)), &used);
+		i += used;
+	}
+}
+
+static unsigned decimal_digits(uint64_t v)
+{
+	unsigned n = 1;
+
+	for (; v >= 10000; v /= 10000)
+		n += 4;
+	return n + (v >= 10) + (v >= 100) + (v >= 1000);
 }
 
 void json_u64(struct writer *j, uint64_t v)
@@ -91,20 +138,18 @@ void json_u64(struct writer *j, uint64_t v)
 	static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
 				    "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
 				    "8081828384858687888990919293949596979899";
-	char text[20], *p = text + sizeof(text);
+	unsigned n = decimal_digits(v);
+	char *p;
 
-	while (v >= 100) {
-		p -= 2;
-		memcpy(p, pairs + 2 * (v % 100), 2);
-		v /= 100;
-	}
-	if (v >= 10) {
-		p -= 2;
-		memcpy(p, pairs + 2 * v, 2);
-	} else {
-		*--p = (char)('0' + v);
-	}
-	writer_raw(j, p, (size_t)(text + sizeof(text) - p));
+	if (!writer_room(j, n))
+		return;
+	j->at += n;
+	for (p = j->at; v >= 100; v /= 100)
+		memcpy(p -= 2, pairs + 2 * (v % 100), 2);
+	if (v >= 10)
+		memcpy(p - 2, pairs + 2 * v, 2);
+	else
+		p[-1] = (char)('0' + v);
 }
 
 void json_i64(struct writer *j, int64_t v)

@@ -37,6 +37,7 @@ struct http1_tagged {
 struct http1_notes {
 	uint8_t n_carriers, n_captures;
 	bool overflow; /* more tracestate lines than kept */
+	bool folded;   /* a value goes on in another line */
 	struct http1_note known[H1_KNOWN_MAX];
 	struct http1_tagged carriers[CARRIER_MAX], captures[HTTP1_CAPTURE_MAX];
 };

@@ -143,7 +143,7 @@ static struct slice trim_value(const char *p, const char *end)
  * The field at `p` with all its folded lines; where the next begins, or NULL as line_end(). A blank in front of the
  * colon or in front of the first field is refused: the two ends may disagree on what it means.
  */
-static const char *field(const char *p, const char *end, struct slice *name, struct slice *value, int *r)
+static const char *field(const char *p, const char *end, struct slice *name, struct slice *value, bool *folded, int *r)
 {
 	size_t n = token_length(slice_of(p, (size_t)(end - p)));
 	const char *v = p + n + 1, *stop = v, *next;
@@ -155,14 +155,16 @@ static const char *field(const char *p, const char *end, struct slice *name, str
 		*r = -EPROTO;
 		return NULL;
 	}
-	do {
+	for (;; stop = next) {
 		stop = find_control(stop, end);
 		next = line_end(stop, end, r);
 		if (!next || next == end)
 			return NULL;
 		*value = slice_of(v, (size_t)(stop - v));
-		stop = next;
-	} while (*next == ' ' || *next == '\t');
+		if (*next != ' ' && *next != '\t')
+			break;
+		*folded = true;
+	}
 	*name = slice_of(p, n);
 	*value = trim_value(value->p, value->p + value->n);
 	return next;
@@ -173,7 +175,7 @@ static void head_reset(struct http1_head *head, struct slice in)
 	head->raw = in;
 	head->framing = (struct http1_framing){ 0 };
 	head->notes.n_carriers = head->notes.n_captures = 0;
-	head->notes.overflow = false;
+	head->notes.overflow = head->notes.folded = false;
 	memset(head->notes.known, 0, sizeof(head->notes.known));
 }
 
@@ -200,7 +202,7 @@ static int64_t parse_all(struct slice in, struct http1_head *head, uint32_t *lin
 			next = line_end(p, end, &r);
 			return next ? next - in.p : r;
 		}
-		next = field(p, end, &name, &value, &r);
+		next = field(p, end, &name, &value, &head->notes.folded, &r);
 		if (!next)
 			return r;
 		if (next - in.p <= PROTO_HEAD_MAX)

@@ -35,7 +35,7 @@ static bool copy(struct arena *arena, const struct http1_head *head, struct http
 	if (!p)
 		return false;
 	memcpy(p, from.p, from.n);
-	*out = slice_of(p, memchr(p, '\n', from.n) ? unfold(p, from.n) : from.n);
+	*out = slice_of(p, head->notes.folded ? unfold(p, from.n) : from.n);
 	return true;
 }
 

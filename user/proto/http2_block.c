@@ -23,7 +23,7 @@ void http2_head_reset(struct http2_session *s, uint8_t type)
 	head->http.status = 0;
 	head->http.framing = (struct http1_framing){ 0 };
 	head->http.notes.n_carriers = head->http.notes.n_captures = 0;
-	head->http.notes.overflow = false;
+	head->http.notes.overflow = head->http.notes.folded = false;
 	memset(head->http.notes.known, 0, sizeof(head->http.notes.known));
 	head->unknown = 0;
 	head->trailers = false;

@@ -53,12 +53,12 @@ void http_put_peer(struct description *d, const struct http_view *v)
 
 static void put_version(struct description *d, const struct http_view *v)
 {
-	char text[4] = { '1', '.', (char)('0' + v->req->minor), 0 };
+	static const char texts[] = "1.01.11.21.31.41.51.61.71.81.9";
 
 	if (v->req->major == 2)
 		describe_str(d, "network.protocol.version", SLICE("2"));
 	else
-		describe_str(d, "network.protocol.version", arena_copy(d->arena, slice_str(text)));
+		describe_str(d, "network.protocol.version", slice_of(texts + 3 * (v->req->minor % 10), 3));
 }
 
 static void put_client(struct description *d, const struct http_view *v)

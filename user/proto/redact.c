@@ -75,9 +75,15 @@ static void put_url(struct out *o, struct slice path, struct slice query, struct
 	put(o, slice_find(fragment, '=') >= 0 ? SLICE("#REDACTED") : fragment);
 }
 
+/* One pass: these are short, and each span has some. */
 static bool looks_clean(struct slice s)
 {
-	return !s.n || (!memchr(s.p, '?', s.n) && !memchr(s.p, '@', s.n) && !memchr(s.p, ';', s.n) && !memchr(s.p, '#', s.n));
+	static const bool special[256] = { ['?'] = true, ['@'] = true, [';'] = true, ['#'] = true };
+	bool found = false;
+
+	for (size_t i = 0; i < s.n; i++)
+		found |= special[(unsigned char)s.p[i]];
+	return !found;
 }
 
 /* At --max-attribute-length, or at a character's border before it: the last @ of user info may be gone. */
