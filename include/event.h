@@ -27,6 +27,7 @@ enum ev_type {
 	EV_END = 3,	 /* struct ev_end: one or both directions have ended */
 	EV_EXEC = 4,	 /* struct ev_exec: a selected process has a new program */
 	EV_EXIT = 5,	 /* struct ev_exit: a selected process has ended */
+	EV_MAPPED = 7,	 /* struct ev_mapped: a selected process maps a file; stays in probe/, is not recorded */
 	/* made in user space, so that a recording replays exactly: */
 	EV_TICK = 16,	 /* struct ev_tick: time passes, nothing else happened */
 	EV_CLOCK = 17,	 /* struct ev_clock: offset from boot time to real time */
@@ -142,6 +143,35 @@ struct ev_exit {
 	struct ev_head h;
 	__u32 pid;
 	__u32 reserved;
+};
+
+/* A file as the kernel knows it: what is in it can have changed only where one of these has. */
+struct file_id {
+	__u64 ino;
+	__u64 size;
+	__u64 mtime;	/* s */
+	__u32 dev;	/* of the superblock, as the kernel numbers it */
+	__u32 generation;
+};
+
+enum mapped_what {
+	MAPPED_FILE = 1, /* is about to map `file` */
+	MAPPED_EXEC,	 /* has a new program, `file`: what it mapped before is gone */
+	MAPPED_FORK,	 /* has a child, which maps what it maps */
+	MAPPED_EXIT,
+};
+
+#define EV_MAPPED_PATH 512
+
+struct ev_mapped {
+	struct ev_head h;
+	struct file_id file;
+	__u32 pid;	/* initial namespace */
+	__u32 nr;	/* the same as the reader's namespace numbers it; 0: it is not there */
+	__u32 child;	/* MAPPED_FORK: its process id, initial namespace */
+	__u16 what;	/* enum mapped_what */
+	__u16 path_len;
+	__u8 path[];	/* of the file, as far as its mounts go; none where it is too long */
 };
 
 struct ev_tick {
@@ -325,6 +355,7 @@ _Static_assert(sizeof(struct ev_head) == 16, "ev_head");
 _Static_assert(sizeof(struct ev_data) == 64, "ev_data");
 _Static_assert(sizeof(struct ev_open) == 16 + 40 + 12 + 4 + 32 + 4 + EV_PATH_MAX, "ev_open");
 _Static_assert(sizeof(struct ev_end) == 48, "ev_end");
+_Static_assert(sizeof(struct ev_mapped) == 64, "ev_mapped");
 _Static_assert(sizeof(struct ev_exec) % 8 == 0, "ev_exec");
 _Static_assert(sizeof(struct verdict) == 64, "verdict: one cache line");
 _Static_assert(sizeof(struct frame_slot) == 32, "frame_slot: two to a cache line");
