@@ -9,22 +9,23 @@
  * a relative target. arm64 (arch/arm64/kernel/probes/decode-insn.c): b, bl, b.cond, cbz, cbnz, tbz, tbnz, adr, adrp, br, blr,
  * ret; not the literal loads (6.12 refuses probes there) and not nop (since 6.14 only).
  *
- * What is proven of an entry that is not 0, else it is 0:
+ * What is proven of an entry that is not 0; else it is 0:
  *  1. it is reached from the first instruction in a straight line: no instruction before it branches, calls or returns, so
- *     every call of the function passes it, before anything is called, and the stack pointer's move is known there;
- *  2. no instruction before it writes any of the first `args` argument registers, whole or in part;
- *  3. no branch of the function, found by walking its control flow and by a sweep over all its bytes, leads to the straight
- *     line behind the first instruction, so that each call passes it once. A branch back to the first instruction starts the
- *     line anew, probe at the entry or not.
- *  4. what cannot be followed cannot lead there either: there is no indirect jump except one that leaves the function with
- *     the stack pointer as it was at the entry (a tail call, as are branches out of the function), and all bytes decode.
- * What is proven of `ret`, else has_ret is false:
- *  1. it is emulated, or its address is that of a `ret` instruction where that is emulated (arm64);
- *  2. from there each path reaches a return (never a call, a tail call, a branch back) without writing the return register.
- *     The failing side of the stack protector's comparison does not return;
- *  3. each return of the function is passed on the way only behind `ret`, or with a constant that is zero or negative in the
- *     return register; there is no tail call;
- *  4. at least one call was made on every path to it, and it cannot be passed twice.
+ *     every call of the function passes it, before anything is called;
+ *  2. no instruction before it writes any of the first `args` argument registers, whole or in part; each is of a kind whose
+ *     effects are known;
+ *  3. no branch in the function's bytes leads into the line behind the first instruction, so that each call passes it once (a
+ *     branch back to the first instruction begins the line anew, with a probe at the entry too);
+ *  4. all bytes decode, and all branches inside the function lead to instructions, so none was overlooked;
+ *  5. what cannot be followed (an indirect jump, a branch out of the function) leaves with the stack pointer as it was at the
+ *     entry, while at the place it has moved: a tail call, or a loop that contains its own prologue, which compilers do not make.
+ *     An unconditional branch out of the function that is the place itself needs no more.
+ * What is proven of `rets`; else n_rets is 0:
+ *  1. each is emulated, reached from the entry by followed branches, behind `entry`;
+ *  2. from there every path reaches a return instruction without a call, a branch out, a branch back, or a write to the return
+ *     register, and without passing another of them. The failing side of the stack protector's comparison does not return;
+ *  3. each path from the entry to a return passes one of them, or carries to the return a value that is zero or negative (a
+ *     constant, or what a test of the register proved). There is no tail call and no jump that cannot be followed.
  */
 #ifndef SPANDREL_PROBE_PLACE_H
 #define SPANDREL_PROBE_PLACE_H
@@ -37,14 +38,14 @@
 enum place_arch { PLACE_X86_64, PLACE_ARM64 };
 
 #define PLACE_CODE_MAX (64u << 10) /* bytes of a function that are looked at; nothing is proven of a longer one */
-#define PLACE_RETS_MAX 64
+#define PLACE_RETS 4
 
 struct place {
-	uint32_t entry;	     /* offset into the function for the probe that reads the arguments */
-	uint32_t ret;	     /* if has_ret: offset for a plain probe where the return register holds what the function returns */
-	bool entry_emulated; /* `entry` costs little */
-	bool first_emulated; /* so does a uretprobe: the function's first instruction is emulated */
-	bool has_ret;
+	uint32_t entry;		   /* offset into the function for the probe that reads the arguments */
+	uint32_t rets[PLACE_RETS]; /* offsets for plain probes where the return register holds what the function returns */
+	uint8_t n_rets;		   /* each call that returns a positive value passes exactly one; 0: none is proven */
+	bool entry_emulated;	   /* `entry` costs little */
+	bool first_emulated;	   /* so does a uretprobe: the function's first instruction is emulated */
 };
 
 /* The machine's own, or that of an ELF header's e_machine: 0 or -ENOTSUP. */
@@ -53,12 +54,14 @@ int place_arch_of(uint16_t e_machine, enum place_arch *out);
 /*
  * `code` holds exactly the function (its symbol's address and size), `args` counts its integer arguments in registers (at
  * most 6). Always gives a place that is right: with the entry 0, nothing was proven. 0; -EINVAL, *out untouched: no code.
- * Time is linear in the function's size, memory a few bytes for each of its bytes. -ENOMEM.
+ * Time is linear in the function's size, memory at most 24 bytes for each of its bytes. -ENOMEM.
  */
 int place_function(struct slice code, uint64_t address, enum place_arch arch, unsigned args, struct place *out);
 
-/* The offsets of all return instructions, in order, at most `max`: how many. -E2BIG: there are more; -EILSEQ: some bytes
- * between do not decode, so that one might be missing. `emulated`, if not NULL, says whether a probe there costs little. */
-int place_rets(struct slice code, uint64_t address, enum place_arch arch, uint32_t *out, size_t max, bool *emulated);
+/*
+ * The offsets of all return instructions that can be reached, in order: how many. -E2BIG: more than `max`; -EILSEQ: some code
+ * cannot be followed, so that one might be missing or be data. A probe on one costs little only on arm64.
+ */
+int place_rets(struct slice code, uint64_t address, enum place_arch arch, uint32_t *out, size_t max);
 
 #endif
