@@ -97,7 +97,6 @@ struct {
 } enters SEC(".maps") __weak;
 
 #define PROCS_MAX 16384
-#define EXCLUDED(kind) ((kind) << 8)
 
 struct { /* process id → enum sel_kind bits it matches, EXCLUDED() bits of those that rule it out; absent: none */
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -106,6 +105,14 @@ struct { /* process id → enum sel_kind bits it matches, EXCLUDED() bits of tho
 	__type(key, __u32);
 	__type(value, __u32);
 } procs SEC(".maps") __weak;
+
+struct { /* id of a directory of control groups → what that says of the processes in it and below (event.h); user space writes it */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CGROUPS_MAX);
+	__type(key, __u64);
+	__type(value, __u32);
+} cgroups SEC(".maps") __weak;
 
 struct { /* processes that user space was told of: their exec and exit concern it */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -264,6 +271,7 @@ struct walk { /* work area of the selectors, not on the stack for the same reaso
 	__u32 bits;
 	struct task_struct *task;
 	struct cgroup *cgroup;
+	__u64 tag; /* of the hierarchy, in keys of cgroups */
 };
 
 struct {

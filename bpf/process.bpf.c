@@ -12,7 +12,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (tgid == knobs.self)
 		return 0;
 	if (knobs.check)
-		bits = proc_review(task, tgid, SEL_EXE | SEL_COMM | SEL_CGROUP, AREA_EXEC);
+		bits = proc_review(task, tgid, SEL_EXE | SEL_COMM | SEL_PLACE, AREA_EXEC);
 	/* selected by what it is: told at once. Selected by what it does: told when it does it */
 	if (knobs.need ? bits_selected(bits) : proc_told(tgid))
 		proc_tell(tgid, AREA_EXEC);
@@ -27,8 +27,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	if (!knobs.check || (__u32)child->pid != tgid || (__u32)parent->tgid == tgid)
 		return 0;
 	bits = proc_bits(parent->tgid);
-	if (knobs.check & SEL_CGROUP) /* clone3 may put it elsewhere */
-		bits = (bits & ~BITS_OF(SEL_CGROUP)) | (walk_to(child, AREA_FORK) ? match_cgroup(AREA_FORK) : 0);
+	if (knobs.check & SEL_PLACE) /* clone3 may put it elsewhere */
+		bits = (bits & ~BITS_OF(SEL_PLACE)) | (walk_to(child, AREA_FORK) ? match_task(SEL_PLACE, AREA_FORK) : 0);
 	proc_set(tgid, bits); /* none, too: the number may have been another's */
 	return 0;
 }
@@ -51,9 +51,45 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *name)
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_cgroup, struct cgroup *to, const char *path, struct task_struct *task, bool group)
 {
-	if ((knobs.check & SEL_CGROUP) && task->pid == task->tgid && walk_to(task, AREA_CGROUP))
-		proc_learn(task->tgid, SEL_CGROUP, match_cgroup(AREA_CGROUP));
+	if ((knobs.check & SEL_PLACE) && task->pid == task->tgid)
+		proc_review(task, task->tgid, SEL_PLACE, AREA_CGROUP);
 	return 0;
+}
+
+/* User space looks at the path and says what it selects. */
+inline_always int cgroup_tell(struct cgroup *cgroup, const char *path, __u16 flags)
+{
+	__u32 hierarchy = cgroup->root->hierarchy_id;
+	struct ev_cgroup *e;
+	long n;
+
+	if (!(knobs.check & SEL_KUBE) || (hierarchy && hierarchy != knobs.hierarchy))
+		return 0;
+	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e) {
+		count(KC_MISSED_PROC, 1);
+		return 0;
+	}
+	head_fill(&e->h, EV_CGROUP, flags, sizeof(*e));
+	e->id = cgroup->kn->id;
+	e->hierarchy = hierarchy;
+	e->reserved = 0;
+	n = bpf_probe_read_kernel_str(e->path, sizeof(e->path), path);
+	e->path_len = n > 0 ? n - 1 : 0;
+	emit_submit(e);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(on_mkdir, struct cgroup *cgroup, const char *path)
+{
+	return cgroup_tell(cgroup, path, 0);
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(on_rmdir, struct cgroup *cgroup, const char *path)
+{
+	return cgroup_tell(cgroup, path, EVF_GONE);
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -93,7 +129,7 @@ int each_task(struct bpf_iter__task *ctx)
 	if (!task || task->pid != task->tgid || (task->flags & PF_KTHREAD) || (__u32)task->tgid == knobs.self)
 		return 0;
 	if (knobs.check)
-		proc_review(task, task->tgid, (SEL_PID | SEL_EXE | SEL_COMM | SEL_CGROUP) & ~keep, AREA_WALK);
+		proc_review(task, task->tgid, (SEL_PID | SEL_EXE | SEL_COMM | SEL_PLACE) & ~keep, AREA_WALK);
 	return 0;
 }
 

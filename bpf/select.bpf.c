@@ -216,6 +216,62 @@ checked_alone int match_cgroup(__u32 area)
 	return w->bits;
 }
 
+/* ---- what user space says of control groups ---- */
+
+/* The nearest directory that something is known of decides. */
+checked_alone int place_step(__u32 area)
+{
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
+	struct cgroup *cgroup;
+	__u32 *bits;
+	__u64 key;
+
+	if (!w)
+		return 1;
+	cgroup = w->cgroup;
+	if ((int)w->pos > BPF_CORE_READ(cgroup, level))
+		return 1;
+	key = cgroup_ancestor(cgroup, w->pos++) | w->tag;
+	bits = bpf_map_lookup_elem(&cgroups, &key);
+	if (bits)
+		w->bits = *bits;
+	return 0;
+}
+LOOP(place, 8, 8)
+
+/* Where the task is in the one v1 hierarchy that is looked at. */
+inline_always struct cgroup *cgroup_v1(struct task_struct *task)
+{
+	char *set = (char *)BPF_CORE_READ(task, cgroups);
+	struct cgroup_subsys_state *css = NULL;
+
+	bpf_probe_read_kernel(&css, sizeof(css), set + bpf_core_field_offset(struct css_set, subsys) + 8 * (__u64)(knobs.subsys - 1));
+	return BPF_CORE_READ(css, cgroup);
+}
+
+checked_alone int match_place(__u32 area)
+{
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
+	struct task_struct *task;
+	__u32 unified;
+
+	if (!w)
+		return 0;
+	task = w->task;
+	w->bits = w->pos = 0;
+	w->tag = 0;
+	w->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	place_loop(area);
+	unified = w->bits;
+	if (!knobs.subsys || unified & CGROUP_DECIDED)
+		return unified & BITS_OF(SEL_KUBE);
+	w->bits = w->pos = 0;
+	w->tag = CGROUP_V1;
+	w->cgroup = cgroup_v1(task);
+	place_loop(area);
+	return (w->bits ? w->bits : unified) & BITS_OF(SEL_KUBE);
+}
+
 /* The process id as our own namespace has it, which is where --pid was typed; 0: it has none there. */
 inline_always __u32 task_nr(struct task_struct *task)
 {
@@ -274,6 +330,8 @@ checked_alone int match_task(__u32 kinds, __u32 area)
 	}
 	if (kinds & SEL_CGROUP)
 		bits |= match_cgroup(area);
+	if (kinds & SEL_KUBE)
+		bits |= match_place(area);
 	if (kinds & SEL_PID) /* last: it climbs */
 		bits |= match_pid(w, area);
 	return bits;

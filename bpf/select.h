@@ -15,12 +15,13 @@ _Static_assert(AREA_DATA + SCRATCH_LEVELS == WALK_AREAS, "work areas");
 
 /* The bits of those of `kinds` that are looked at at all. */
 int match_task(__u32 kinds, __u32 area);
-/* SEL_CGROUP's bits alone. */
-int match_cgroup(__u32 area);
 /* The same for a name that stands at the beginning of the area's path. */
 int match_comm(__u32 area);
 /* Writes the path of the task's executable, as /proc/PID/exe shows it; it begins at path[result] and ends at WALK_PATH: none. */
 int exe_path(__u32 area);
+
+/* What follows from the control group that a process is in. */
+#define SEL_PLACE (SEL_CGROUP | SEL_KUBE)
 
 struct pid_in {
 	__u32 nr, ns;
@@ -34,7 +35,7 @@ inline_always struct pid_in pid_at(struct pid *pid, __u32 level)
 	return (struct pid_in){ up.nr, BPF_CORE_READ(up.ns, ns.inum) };
 }
 
-#define BITS_OF(kind) ((kind) | EXCLUDED(kind))
+#define BITS_OF(kinds) ((kinds) | EXCLUDED(kinds))
 
 /* Puts the task into the work area, as an address that can be computed with. */
 inline_always struct walk *walk_to(struct task_struct *task, __u32 area)

@@ -27,6 +27,7 @@ enum ev_type {
 	EV_END = 3,	 /* struct ev_end: one or both directions have ended */
 	EV_EXEC = 4,	 /* struct ev_exec: a selected process has a new program */
 	EV_EXIT = 5,	 /* struct ev_exit: a selected process has ended */
+	EV_CGROUP = 6,	 /* struct ev_cgroup: a directory of control groups was made or removed; for the selection, not recorded */
 	EV_MAPPED = 7,	 /* struct ev_mapped: a selected process maps a file; stays in probe/, is not recorded */
 	/* made in user space, so that a recording replays exactly: */
 	EV_TICK = 16,	 /* struct ev_tick: time passes, nothing else happened */
@@ -174,6 +175,18 @@ struct ev_mapped {
 	__u8 path[];	/* of the file, as far as its mounts go; none where it is too long */
 };
 
+#define EVF_GONE 1	/* removed */
+#define EV_CGROUP_PATH 1024
+
+struct ev_cgroup {
+	struct ev_head h;
+	__u64 id;	/* of its directory: the inode's number */
+	__u32 hierarchy; /* 0: v2; else knobs.hierarchy */
+	__u16 path_len;
+	__u16 reserved;
+	__u8 path[EV_CGROUP_PATH]; /* from the hierarchy's root */
+};
+
 struct ev_tick {
 	struct ev_head h;
 };
@@ -270,7 +283,17 @@ struct frame_slot {
 #define SEL_MAX 16	/* patterns, cgroups or process ids of one kind */
 #define SEL_GLOB_MAX 120
 
-enum sel_kind { SEL_PID = 1, SEL_EXE = 2, SEL_COMM = 4, SEL_CGROUP = 8, SEL_PORT = 16 };
+/* SEL_KUBE: what Kubernetes and container runtimes call things; user space decides it for each control group (map cgroups). */
+enum sel_kind { SEL_PID = 1, SEL_EXE = 2, SEL_COMM = 4, SEL_CGROUP = 8, SEL_PORT = 16, SEL_KUBE = 32 };
+
+/*
+ * Keys of the map cgroups: a directory's id, with CGROUP_V1 in the one v1 hierarchy that is looked at. Values: SEL_KUBE where the
+ * selectors match, EXCLUDED(SEL_KUBE) where they rule it out, and CGROUP_DECIDED unless that is for want of knowledge.
+ */
+#define CGROUP_V1 (1ULL << 63)
+#define CGROUP_DECIDED 1u
+#define CGROUPS_MAX 8192
+#define EXCLUDED(kind) ((kind) << 8)
 
 struct sel_glob {
 	__u8 len;
@@ -295,6 +318,8 @@ struct knobs {
 	__u32 self;	/* our own process id, initial namespace */
 	__u32 netns;	/* our own network namespace */
 	__u32 n_exe, n_comm, n_cgroup, n_pid;
+	__u32 subsys;	 /* a controller whose v1 hierarchy is looked at for SEL_KUBE, too: its number in the kernel, + 1; 0: none */
+	__u32 hierarchy; /* its number in /proc/cgroups */
 	__u64 key;	/* secret that makes socket keys opaque */
 	struct sel_glob exe[SEL_MAX];
 	struct sel_glob comm[SEL_MAX];
@@ -357,6 +382,7 @@ _Static_assert(sizeof(struct ev_open) == 16 + 40 + 12 + 4 + 32 + 4 + EV_PATH_MAX
 _Static_assert(sizeof(struct ev_end) == 48, "ev_end");
 _Static_assert(sizeof(struct ev_mapped) == 64, "ev_mapped");
 _Static_assert(sizeof(struct ev_exec) % 8 == 0, "ev_exec");
+_Static_assert(sizeof(struct ev_cgroup) == 32 + EV_CGROUP_PATH, "ev_cgroup");
 _Static_assert(sizeof(struct verdict) == 64, "verdict: one cache line");
 _Static_assert(sizeof(struct frame_slot) == 32, "frame_slot: two to a cache line");
 

@@ -130,13 +130,20 @@ struct fdtable {
 struct files_struct { struct fdtable *fdt; };
 
 struct kernfs_node { u64 id; };
+struct cgroup;
+struct cgroup_root { int hierarchy_id; };
+struct cgroup_subsys_state { struct cgroup *cgroup; };
 struct cgroup {
 	int level;
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
 	struct cgroup *ancestors[];
 };
 struct cgroup___60 { u64 ancestor_ids[1]; };
-struct css_set { struct cgroup *dfl_cgrp; };
+struct css_set {
+	struct cgroup *dfl_cgrp;
+	struct cgroup_subsys_state *subsys[1]; /* by controller */
+};
 
 struct task_struct;
 struct mm_struct {

@@ -40,6 +40,12 @@ static void show_features(FILE *out, const struct features *f)
 	}
 }
 
+/* By what --container and --kube-… find a process's container. */
+static void show_hierarchies(FILE *out, const struct features *f)
+{
+	fprintf(out, "containers are found by: cgroup v2%s%s\n", f->v1.number ? ", and v1 of the controller " : "", f->v1.name);
+}
+
 static void show_ways(FILE *out, const struct features *f)
 {
 	char reason[REASON_MAX];
@@ -63,6 +69,7 @@ int probe_check(FILE *out, const char *backend)
 	nobody->need = nobody->check = SEL_PID; /* and no pid: a selection that nothing meets */
 	features_read(&f);
 	show_features(out, &f);
+	show_hierarchies(out, &f);
 	show_ways(out, &f);
 	if (!err)
 		err = plan_open(&plan, &f, backend, 1 << 16, nobody);

@@ -43,6 +43,13 @@ static bool exec_valid(const struct ev_head *ev)
 	return exactly(ev, sizeof(*e)) && e->exe_len <= EV_EXE_MAX && e->args_len <= EV_ARGS_MAX;
 }
 
+static bool cgroup_valid(const struct ev_head *ev)
+{
+	const struct ev_cgroup *c = (const struct ev_cgroup *)ev;
+
+	return exactly(ev, sizeof(*c)) && c->path_len < EV_CGROUP_PATH;
+}
+
 static bool live_valid(const struct ev_head *ev)
 {
 	const struct ev_live *l = (const struct ev_live *)ev;
@@ -72,6 +79,8 @@ bool event_valid(const struct ev_head *ev, size_t size)
 		return exec_valid(ev);
 	case EV_EXIT:
 		return exactly(ev, sizeof(struct ev_exit));
+	case EV_CGROUP:
+		return cgroup_valid(ev);
 	case EV_TICK:
 		return exactly(ev, sizeof(struct ev_tick));
 	case EV_CLOCK:

@@ -48,6 +48,7 @@ void features_read(struct features *f)
 	f->way.hashed = !has_func(btf, "bpf_sk_storage_tracing_allowed"); /* 5.11, 8e4597c627fb */
 	f->way.io_kthreads = !has_func(btf, "create_io_thread");	  /* 5.12, cc440e8738e5 */
 	read_symbols(&f->way);
+	hierarchy_read(btf, &f->v1);
 }
 
 void features_fini(struct features *f)

@@ -38,10 +38,17 @@ extern const size_t n_probe_rows;
 
 /* ---- features.c: what the running kernel offers ---- */
 
+struct hierarchy { /* of control groups, v1 */
+	const char *name; /* a controller of it; empty: there is none to look at */
+	uint32_t subsys;  /* as struct knobs has them */
+	uint32_t number;
+};
+
 struct features {
 	struct btf *btf;      /* NULL: it shows none */
 	bool has[PROBES_MAX]; /* by row */
 	struct way way;	      /* but for the way itself */
+	struct hierarchy v1;
 };
 
 /* Never by the kernel's version, never by loading and hoping. */
@@ -53,6 +60,10 @@ const struct probe_row *features_missing(const struct features *f, uint8_t way);
 bool probe_required(const struct features *f, size_t row, uint8_t way);
 /* Is the row for this way, on this kernel? */
 bool probe_wanted(const struct features *f, size_t row, uint8_t way);
+
+/* ---- place.c ---- */
+
+void hierarchy_read(const struct btf *btf, struct hierarchy *h);
 
 /* ---- refusal.c ---- */
 
@@ -90,6 +101,7 @@ struct probe {
 	struct plan plan;
 	struct ring ring;
 	int n_cpus;
+	const char *hierarchy;	 /* v1, that is looked at for SEL_KUBE */
 	uint64_t folded[KC_MAX]; /* the kernel's counters as they were added to stats last */
 	uint64_t nested;	 /* and its own of the programs */
 };

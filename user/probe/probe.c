@@ -88,6 +88,11 @@ int probe_open(struct probe **out, const struct probe_config *config)
 		err = selection_read(&selected, &config->select);
 	if (!err)
 		err = features_require(&f);
+	if (!err) {
+		selected->subsys = f.v1.subsys;
+		selected->hierarchy = f.v1.number;
+		p->hierarchy = f.v1.name;
+	}
 	if (!err)
 		err = plan_open(&p->plan, &f, config->backend, ring, selected);
 	if (err)

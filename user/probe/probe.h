@@ -17,6 +17,7 @@ struct select { /* what to trace; patterns and paths are borrowed until the call
 	bool all;
 	const char *const *exe, *const *comm, *const *cgroup, *const *port, *const *pid; /* NULL-terminated lists, or NULL */
 	const char *const *not_exe, *const *not_comm, *const *not_cgroup, *const *not_port, *const *not_pid;
+	bool kube, not_kube; /* probe_place() says what is selected, what is ruled out */
 };
 
 struct probe_config {
@@ -45,6 +46,16 @@ int probe_read(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev),
 bool probe_idle(struct probe *p);
 void probe_stop(struct probe *p);  /* detaches; what is recorded stays readable */
 void probe_stats(struct probe *p); /* folds the kernel's counters into stats */
+
+/*
+ * Selection by what Kubernetes and container runtimes call things (SEL_KUBE): what is said of a directory of control groups holds for
+ * the processes in it and below, down to the next one of which something is said. key, bits: event.h, map cgroups; bits 0: nothing is
+ * said any more. Processes that join from now on go by it; probe_review() looks at those that run. 0 or -errno (-E2BIG: full).
+ */
+int probe_place(struct probe *p, uint64_t key, uint32_t bits);
+int probe_review(struct probe *p);
+/* Beside v2 the v1 hierarchy of this controller is looked at; empty: none. Static. */
+const char *probe_hierarchy(const struct probe *p);
 
 /* For conn's verdict_sink: arg is the struct probe. */
 void probe_verdict(void *arg, uint64_t conn, const uint64_t skip_to[2], const uint64_t grant_to[2]);

@@ -172,7 +172,7 @@ static int add_kinds(const struct selecting *c, const struct select *s)
 		{ SEL_CGROUP, s->cgroup, s->not_cgroup, add_cgroup },
 		{ SEL_PORT, s->port, s->not_port, add_port },
 	};
-	bool any = false;
+	bool any = s->kube;
 	int err;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -188,8 +188,12 @@ static int add_kinds(const struct selecting *c, const struct select *s)
 		if (listed(kind->yes) || listed(kind->no))
 			c->k->check |= kind->bit;
 	}
+	if (s->kube)
+		c->k->need |= SEL_KUBE;
+	if (s->kube || s->not_kube)
+		c->k->check |= SEL_KUBE;
 	if (!any && !s->all)
-		return refuse(c, "nothing is selected: give --pid, --exe, --comm, --port, --cgroup or --all");
+		return refuse(c, "nothing is selected: give --pid, --exe, --comm, --port, --cgroup, --container, --kube-… or --all");
 	if (any && s->all)
 		return refuse(c, "--all: expected no other selector beside it (--exclude-… may stand)");
 	return 0;

@@ -18,7 +18,9 @@ const struct probe_row probe_rows[] = {
 	TRACEPOINT("on_fork", "sched_process_fork", NEED_ALWAYS, "descendants"),
 	TRACEPOINT("on_exec", "sched_process_exec", NEED_ALWAYS, "new processes"),
 	TRACEPOINT("on_rename", "task_rename", NEED_OPTIONAL, "--comm of processes that rename themselves"),
-	TRACEPOINT("on_cgroup", "cgroup_attach_task", NEED_OPTIONAL, "--cgroup of processes that are moved"),
+	TRACEPOINT("on_cgroup", "cgroup_attach_task", NEED_OPTIONAL, "--cgroup, --container and --kube-… of processes that are moved"),
+	TRACEPOINT("on_mkdir", "cgroup_mkdir", NEED_OPTIONAL, "containers that start later"),
+	TRACEPOINT("on_rmdir", "cgroup_rmdir", NEED_IF_THERE, "containers that end"),
 	TRACEPOINT("on_exit", "sched_process_exit", NEED_ALWAYS, "process ends"),
 	ITERATOR("each_task", "task", NEED_ALWAYS, "processes that already run"),
 	/* the life of sockets */
