@@ -85,6 +85,7 @@ help:
 	@echo 'make drill    the back end away for two minutes under load: nothing may be lost (root)'
 	@echo 'make fuzz     fuzz the parsers for a while'
 	@echo 'make backends build the real back ends that live tests send to, once, into ~/.cache/spandrel'
+	@echo 'make kube     build a real API server, etcd and tools for deploy/, once, into ~/.cache/spandrel'
 	@echo 'make bench    what tracing costs (root)'
 	@echo 'make readme   the tables of README.md anew from the program'
 	@echo 'make install  PREFIX (/usr/local), DESTDIR'

@@ -20,7 +20,7 @@ PYTHON = "/usr/bin/python3"
 SLOW = int(os.environ.get("SLOW", "1"))  # times slower than a machine of one's own: an emulated one
 READY = 20 * SLOW
 
-_state = {"dir": None, "procs": []}
+_state = {"dir": None, "procs": [], "ends": []}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,6 +50,11 @@ def remember(proc):
     _state["procs"].append(proc)
 
 
+def at_end(fn):
+    """fn() is called when the case has ended and all that it started is gone."""
+    _state["ends"].append(fn)
+
+
 def stop_all():
     procs, _state["procs"] = _state["procs"], []
     for p in reversed(procs):
@@ -63,6 +68,8 @@ def stop_all():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(p.pid, signal.SIGKILL)
             p.wait()
+    while _state["ends"]:
+        _state["ends"].pop()()
 
 
 def need(*tools):
@@ -305,7 +312,7 @@ class Fork:
             if session:
                 os.setsid()
             os.close(r)
-            _state["procs"] = []
+            _state["procs"], _state["ends"] = [], []
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             out = json.dumps(fn(*args)).encode()
             while out:

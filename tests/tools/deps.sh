@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # make deps: installs what building, running and testing spandrel needs, with the distribution's package manager.
-# Debian 12 and 13, Ubuntu 24.04; as root, or with sudo. Does nothing when all of it is there.
+# Debian 12 and 13, Ubuntu 24.04; as root, or with sudo. Does nothing when all of it is there. `deps.sh build`: only what building needs.
 set -eu
 
 build="gcc libc6-dev make pkg-config clang libbpf-dev libelf-dev zlib1g-dev libcurl4-openssl-dev"
@@ -15,6 +15,11 @@ tests="$tests liburing-dev"
 # servers and clients of HTTP/2, what the gRPC programs of tests/live are built with
 tests="$tests nghttp2-server python3-venv"
 languages="node:nodejs npm:npm go:golang-go cargo:cargo java:default-jdk-headless mvn:maven"
+# control groups, containers and images of the tests with Kubernetes
+tests="$tests buildah runc mmdebstrap golang-github-containers-common libcap2-bin"
+if [ "${1:-}" = build ]; then
+	tests="" languages=""
+fi
 here=$(dirname "$0")
 
 if ! command -v apt-get >/dev/null; then
@@ -70,7 +75,9 @@ fi
 # nginx is for tests, which start their own: the package shall neither start it now nor at the next boot.
 policy=/usr/sbin/policy-rc.d
 fresh_nginx=
-installed nginx-light || installed nginx || fresh_nginx=yes
+case " $missing " in
+*" nginx-light "*) installed nginx || fresh_nginx=yes ;;
+esac
 made_policy=
 if [ -n "$fresh_nginx" ] && [ ! -e $policy ]; then
 	made_policy=yes
