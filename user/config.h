@@ -38,7 +38,7 @@ struct config_trace {
 };
 
 struct config_identity {
-	char *service_name, *environment, *semconv;
+	char *service_name, *environment, *cluster_name, *semconv;
 	struct strlist resource;
 };
 

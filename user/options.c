@@ -47,6 +47,7 @@ const struct option options[] = {
 	GROUP("Identity"),
 	TEXT("service-name", identity.service_name, "NAME", NULL, "service.name of every process; else found per process"),
 	TEXT("environment", identity.environment, "NAME", NULL, "deployment.environment.name"),
+	TEXT("cluster-name", identity.cluster_name, "NAME", NULL, "k8s.cluster.name"),
 	CHOICE("semconv", identity.semconv, "stable|legacy|both", "stable",
 	       "attribute names: current, as before (HTTP 1.20, RPC 1.37), or both"),
 	LIST("resource", identity.resource, "K=V", "a resource attribute for every span"),

@@ -227,6 +227,7 @@ static struct host *make_host(struct pipeline *p)
 		.proc = "/proc",
 		.service_name = slice_str(id->service_name),
 		.environment = slice_str(id->environment),
+		.cluster = slice_str(id->cluster_name),
 		.extra = p->texts.resource,
 		.n_extra = id->resource.n,
 		.max_processes = MAX_PROCESSES,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Protobuf's wire format. Read field by field without memory of its own: what a server answers may be anything. Written in
- * one pass: a message's length is filled in behind it, as a varint of just its size.
+ * Writing protobuf's wire format (base/pb_read.h reads it), in one pass: a message's length is filled in behind it, as a
+ * varint of just its size.
  */
 #ifndef SPANDREL_EXPORT_PROTOBUF_H
 #define SPANDREL_EXPORT_PROTOBUF_H
@@ -9,19 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/pb_read.h"
 #include "base/writer.h"
-
-enum pb_type { PB_VARINT = 0, PB_FIXED64 = 1, PB_BYTES = 2, PB_FIXED32 = 5 };
-
-struct pb_field {
-	uint32_t number;
-	uint8_t type;	    /* enum pb_type */
-	uint64_t value;	    /* of the numbers */
-	struct slice bytes; /* of PB_BYTES; never NULL then */
-};
-
-/* Takes the next field off the front of *rest. False at the end, and at what is no field (then *rest is not empty). */
-bool pb_next(struct slice *rest, struct pb_field *f);
 
 #define PB_VARINT_MAX 10 /* bytes */
 

@@ -4,8 +4,10 @@
 #include "base/scope.h"
 #include "host/text.h"
 
+#define LAYER_KEY SLICE("\1") /* no attribute has this name: the value is the layer of what follows */
+
 struct item {
-	uint8_t type; /* ATTR_STRING or ATTR_INT */
+	uint8_t type; /* ATTR_STRING, ATTR_INT or ATTR_STRINGS */
 	uint8_t key;
 	uint16_t value;
 };
@@ -45,6 +47,26 @@ void facts_number(struct buf *b, struct slice key, int64_t value)
 	put(b, ATTR_INT, key, &value, sizeof(value));
 }
 
+void facts_list(struct buf *b, struct slice key, struct slice value)
+{
+	put(b, ATTR_STRINGS, key, value.p, MIN(value.n, (size_t)TEXT_MAX));
+}
+
+void facts_layer(struct buf *b, enum facts_layer layer)
+{
+	facts_number(b, LAYER_KEY, layer);
+}
+
+void facts_declare(struct buf *b, struct slice key, struct slice value)
+{
+	if (slice_starts(key, SLICE("process.")) || slice_starts(key, SLICE("telemetry.sdk.")))
+		return;
+	if (value.n && memmem(value.p, value.n, "$(", 2))
+		return;
+	if (value.n || !slice_eq(key, SLICE("service.name")))
+		facts_text(b, key, value);
+}
+
 bool facts_open(struct slice data, struct facts_head *head, struct slice *items)
 {
 	if (data.n < sizeof(*head))
@@ -54,7 +76,7 @@ bool facts_open(struct slice data, struct facts_head *head, struct slice *items)
 	return head->version == FACTS_VERSION;
 }
 
-bool facts_next(struct slice *items, struct attr *out)
+static bool next_item(struct slice *items, struct attr *out)
 {
 	struct slice rest = *items, value;
 	struct item item;
@@ -66,7 +88,8 @@ bool facts_next(struct slice *items, struct attr *out)
 	if (!item.key || rest.n < (size_t)item.key + item.value)
 		return false;
 	value = slice_of(rest.p + item.key, item.value);
-	if (item.type != ATTR_STRING && (item.type != ATTR_INT || value.n != sizeof(out->i)))
+	if (item.type != ATTR_STRING && item.type != ATTR_STRINGS &&
+	    (item.type != ATTR_INT || value.n != sizeof(out->i)))
 		return false;
 	*out = (struct attr){.key = slice_to(rest, item.key), .type = item.type};
 	if (item.type == ATTR_INT)
@@ -75,4 +98,33 @@ bool facts_next(struct slice *items, struct attr *out)
 		out->s = value;
 	*items = slice_from(rest, (size_t)item.key + item.value);
 	return true;
+}
+
+bool facts_next(struct slice *items, unsigned *layer, struct attr *out)
+{
+	struct attr a;
+
+	while (next_item(items, &a)) {
+		if (a.type != ATTR_INT || !slice_eq(a.key, LAYER_KEY)) {
+			*out = a;
+			return true;
+		}
+		*layer = a.i >= 0 && a.i < FACTS_LAYERS ? (unsigned)a.i : FACTS_FOUND;
+	}
+	return false;
+}
+
+struct slice facts_get(struct slice data, struct slice key)
+{
+	struct slice items, found = SLICE_NONE;
+	struct facts_head head;
+	unsigned layer = FACTS_FOUND;
+	struct attr a;
+
+	if (!facts_open(data, &head, &items))
+		return SLICE_NONE;
+	while (facts_next(&items, &layer, &a))
+		if (a.type == ATTR_STRING && slice_eq(a.key, key))
+			found = a.s;
+	return found;
 }

@@ -3,7 +3,8 @@
  * Facts in one flat run of bytes: what /proc said when it was read, what a recording keeps
  * (EV_PROC, EV_HOST) and what a resource is made of are the same bytes, so live and replayed
  * resources are equal. Layout: struct facts_head, then items of { u8 type, u8 key length, u16 value
- * length, key, value }, little-endian, without padding. A later item of the same key wins.
+ * length, key, value }, little-endian, without padding. A later item of the same key wins, and so
+ * does one of a higher layer, whichever facts of the process or its pod it stands in.
  */
 #ifndef SPANDREL_HOST_FACTS_H
 #define SPANDREL_HOST_FACTS_H
@@ -13,6 +14,16 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "event.h"
+
+/* Whose word it is (specs.md §6.1), the strongest last. */
+enum facts_layer {
+	FACTS_FOUND,	/* seen of the program */
+	FACTS_POD,	/* what its pod makes of it: workload names, labels, then annotations */
+	FACTS_DECLARED, /* OTEL_ variables of its environment */
+	FACTS_CONTEXT,	/* its SDK's process context */
+	FACTS_KNOWN,	/* k8s.*, container.*: nobody knows better */
+	FACTS_LAYERS
+};
 
 #define FACTS_VERSION 1
 #define FACTS_MAX     (32 * 1024)
@@ -30,12 +41,25 @@ void facts_end(struct buf *b, uint64_t read);
 /* Values are cut at TEXT_MAX bytes; an item that does not fit is left out. */
 void facts_text(struct buf *b, struct slice key, struct slice value);
 void facts_number(struct buf *b, struct slice key, int64_t value);
+/* A list of texts with just this one in it. */
+void facts_list(struct buf *b, struct slice key, struct slice value);
+/* What follows is of this layer. Facts begin with FACTS_FOUND. */
+void facts_layer(struct buf *b, enum facts_layer layer);
+/*
+ * What its environment, its SDK or its pod says of a program. Left out: placeholders that nobody filled in
+ * ("$("), an empty service.name, and what is known better (process.*, telemetry.sdk.*).
+ */
+void facts_declare(struct buf *b, struct slice key, struct slice value);
 
 /* Any bytes are safe. False: none of ours. */
 bool facts_open(struct slice data, struct facts_head *head, struct slice *items);
-/* The next item, borrowed from the data (bytes as they are: not cleaned). False at the end or at
- * the first that is damaged. */
-bool facts_next(struct slice *items, struct attr *out);
+/*
+ * The next item, borrowed from the data (bytes as they are: not cleaned); of a list, `s` is its one text.
+ * *layer begins as FACTS_FOUND. False at the end or at the first that is damaged.
+ */
+bool facts_next(struct slice *items, unsigned *layer, struct attr *out);
+/* The text of the last item of this key; empty when there is none. */
+struct slice facts_get(struct slice data, struct slice key);
 
 /*
  * Reads a living process. exec: the record that says it began this program, or NULL; facts of

@@ -47,17 +47,9 @@ static void put_program(struct buf *b, const struct program *p, struct identity 
 		facts_text(b, SLICE("process.executable.path"), p->exe);
 }
 
-/* What the program says of itself, but for what is known better: who it is, and who tells. */
 static void put_declared(void *arg, struct slice key, struct slice value)
 {
-	struct buf *b = arg;
-
-	if (slice_starts(key, SLICE("process.")) || slice_starts(key, SLICE("telemetry.sdk.")))
-		return;
-	if (value.n && memmem(value.p, value.n, "$(", 2))
-		return; /* a placeholder that nobody filled in */
-	if (value.n || !slice_eq(key, SLICE("service.name")))
-		facts_text(b, key, value);
+	facts_declare(arg, key, value);
 }
 
 static void put_environ(struct buf *b, const struct proc *p)
@@ -74,7 +66,7 @@ static void put_environ(struct buf *b, const struct proc *p)
 		environ_attributes(list, room, put_declared, b);
 	name = slice_trim(environ_get(buf_slice(&env), SLICE("OTEL_SERVICE_NAME")));
 	if (name.n)
-		put_declared(b, SLICE("service.name"), name);
+		facts_declare(b, SLICE("service.name"), name);
 }
 
 static void put_container(struct buf *b, const struct proc *p)
@@ -209,8 +201,10 @@ int facts_read(struct buf *b, const char *root, uint32_t pid, const struct ev_ex
 	facts_number(b, SLICE("process.parent_pid"), stat.ppid);
 	put_texts(b, &p, buf_slice(&exe));
 	put_owner(b, &p, root);
-	put_container(b, &p);
+	facts_layer(b, FACTS_DECLARED);
 	put_environ(b, &p);
+	facts_layer(b, FACTS_KNOWN);
+	put_container(b, &p);
 	facts_end(b, clock_boot());
 	return 0;
 }

@@ -130,9 +130,11 @@ static uint64_t digest_of(struct slice facts)
 static void take_back(struct host *h, struct entry *e)
 {
 	struct facts_head head = {.version = FACTS_VERSION, .start = e->start};
-	struct resource *r = resource_new(&h->config, e->resource->id, e->pid,
-					  slice_of((const char *)&head, sizeof(head)),
-					  slice_of(h->host_facts, h->n_host_facts));
+	struct resource *r = resource_new(
+	    &h->config, e->resource->id,
+	    &(struct resource_parts){.pid = e->pid,
+				     .process = slice_of((const char *)&head, sizeof(head)),
+				     .host = slice_of(h->host_facts, h->n_host_facts)});
 
 	if (!r)
 		return;
@@ -299,9 +301,11 @@ struct resource *host_resource(struct host *h, uint32_t pid)
 		read_new(h, e);
 	}
 	if (!e->resource) {
-		e->resource =
-		    resource_new(&h->config, h->next_id++, pid, slice_of(e->facts, e->n_facts),
-				 slice_of(h->host_facts, h->n_host_facts));
+		e->resource = resource_new(
+		    &h->config, h->next_id++,
+		    &(struct resource_parts){.pid = pid,
+					     .process = slice_of(e->facts, e->n_facts),
+					     .host = slice_of(h->host_facts, h->n_host_facts)});
 		if (!e->resource)
 			return NULL;
 		free(TAKE_PTR(e->facts));

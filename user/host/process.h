@@ -31,6 +31,7 @@ struct host_config {
 	const char *proc;	 /* "/proc", another root in tests */
 	struct slice service_name; /* --service-name: for every process; empty: found per process */
 	struct slice environment;  /* deployment.environment.name */
+	struct slice cluster;	   /* k8s.cluster.name */
 	const struct slice *extra; /* --resource K=V */
 	size_t n_extra;
 	uint32_t max_processes;

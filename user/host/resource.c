@@ -43,16 +43,18 @@ static void set_text(struct draft *d, struct slice key, struct slice value)
 		set(d, &(struct attr){.key = key, .type = ATTR_STRING, .s = value});
 }
 
-static void set_facts(struct draft *d, struct slice data)
+static void set_facts(struct draft *d, struct slice data, enum facts_layer layer)
 {
+	unsigned at = FACTS_FOUND;
 	struct facts_head head;
 	struct slice items;
 	struct attr a;
 
 	if (!facts_open(data, &head, &items))
 		return;
-	while (facts_next(&items, &a))
-		set(d, &a);
+	while (facts_next(&items, &at, &a))
+		if (at == layer)
+			set(d, &a);
 }
 
 static void set_extra(struct draft *d, const struct host_config *c)
@@ -109,39 +111,63 @@ static struct slice copy(char **to, struct slice s)
 	return out;
 }
 
-/* Two blocks of memory: the resource; its attributes and their text. */
+static bool is_text(const struct attr *a)
+{
+	return a->type == ATTR_STRING || a->type == ATTR_STRINGS;
+}
+
+/* Bytes of the attributes, the one element of each list, and the text. */
+static size_t size_of(const struct draft *d)
+{
+	size_t size = d->n * sizeof(struct attr);
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct attr *a = &d->attrs[i];
+
+		size += a->key.n + (is_text(a) ? MIN(a->s.n, (size_t)TEXT_MAX) : 0);
+		size += a->type == ATTR_STRINGS ? sizeof(struct slice) : 0;
+	}
+	return size;
+}
+
+/* Two blocks of memory: the resource; and all that its attributes are made of. */
 static struct resource *finish(const struct draft *d, uint64_t id)
 {
 	_free_ struct resource *r = malloc(sizeof(*r));
-	size_t size = d->n * sizeof(struct attr);
+	struct slice *lists;
+	size_t n_lists = 0;
 	char *to;
 
-	for (size_t i = 0; i < d->n; i++)
-		size +=
-		    d->attrs[i].key.n +
-		    (d->attrs[i].type == ATTR_STRING ? MIN(d->attrs[i].s.n, (size_t)TEXT_MAX) : 0);
 	if (!r)
 		return NULL;
 	*r = (struct resource){
-	    .refs = 1, .id = id, .attrs = malloc(size), .n_attrs = (uint16_t)d->n};
+	    .refs = 1, .id = id, .attrs = malloc(size_of(d)), .n_attrs = (uint16_t)d->n};
 	if (!r->attrs)
 		return NULL;
-	to = (char *)(r->attrs + d->n);
+	for (size_t i = 0; i < d->n; i++)
+		n_lists += d->attrs[i].type == ATTR_STRINGS;
+	lists = (struct slice *)(r->attrs + d->n);
+	to = (char *)(lists + n_lists);
 	for (size_t i = 0; i < d->n; i++) {
 		struct attr *a = &r->attrs[i];
 
 		*a = d->attrs[i];
 		a->key = copy(&to, a->key);
-		if (a->type == ATTR_STRING)
+		if (is_text(a))
 			a->s = copy(&to, a->s);
 		if (slice_eq(a->key, SLICE("service.name")))
 			r->service = a->s;
+		if (a->type != ATTR_STRINGS)
+			continue;
+		*lists = a->s;
+		a->strings.v = lists++;
+		a->strings.n = 1;
 	}
 	return TAKE_PTR(r);
 }
 
-struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t pid,
-			      struct slice facts, struct slice host)
+struct resource *resource_new(const struct host_config *c, uint64_t id,
+			      const struct resource_parts *p)
 {
 	char instance[UUID_TEXT];
 	struct draft d;
@@ -150,10 +176,14 @@ struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t
 	set_text(&d, SLICE("service.name"), SLICE("unknown_service"));
 	set_text(&d, SLICE("telemetry.sdk.name"), SLICE("spandrel"));
 	set_text(&d, SLICE("telemetry.sdk.version"), SLICE(VERSION));
-	set_facts(&d, host);
-	set_instance(&d, pid, facts, instance);
-	set(&d, &(struct attr){.key = SLICE("process.pid"), .type = ATTR_INT, .i = pid});
-	set_facts(&d, facts);
+	set_facts(&d, p->host, FACTS_FOUND);
+	set_instance(&d, p->pid, p->process, instance);
+	set(&d, &(struct attr){.key = SLICE("process.pid"), .type = ATTR_INT, .i = p->pid});
+	for (unsigned layer = FACTS_FOUND; layer < FACTS_LAYERS; layer++) {
+		set_facts(&d, p->process, layer);
+		set_facts(&d, p->pod, layer);
+	}
+	set_text(&d, SLICE("k8s.cluster.name"), c->cluster);
 	set_extra(&d, c);
 	set_text(&d, SLICE("deployment.environment.name"), c->environment);
 	set_text(&d, SLICE("service.name"), c->service_name);

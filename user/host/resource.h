@@ -7,14 +7,17 @@
 
 #define RESOURCE_ATTRS 128 /* more are left out */
 
+struct resource_parts {
+	uint32_t pid;
+	struct slice process, pod, host; /* bytes of host/facts.h, from anywhere; empty when there are none */
+};
+
 /*
- * What is said last wins: defaults, the host, the process, its environment, then --resource,
- * --environment and
- * --service-name. facts, host: bytes of host/facts.h, from anywhere; empty when there are none. One
- * reference for the caller; NULL without memory.
+ * What is said last wins: defaults, the host, the process and its pod layer by layer (enum facts_layer), then
+ * --cluster-name, --resource, --environment and --service-name. One reference for the caller; NULL without memory.
  */
-struct resource *resource_new(const struct host_config *c, uint64_t id, uint32_t pid,
-			      struct slice facts, struct slice host);
+struct resource *resource_new(const struct host_config *c, uint64_t id,
+			      const struct resource_parts *p);
 
 /* For all who hold it the resource says what `with` says from now on. Takes `with`, which nobody else holds. */
 void resource_retell(struct resource *r, struct resource *with);
