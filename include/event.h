@@ -29,6 +29,7 @@ enum ev_type {
 	EV_EXIT = 5,	 /* struct ev_exit: a selected process has ended */
 	EV_CGROUP = 6,	 /* struct ev_cgroup: a directory of control groups was made or removed; for the selection, not recorded */
 	EV_MAPPED = 7,	 /* struct ev_mapped: a selected process maps a file; stays in probe/, is not recorded */
+	EV_SESSION = 8,	 /* struct ev_session: a TLS session; precedes its data, and comes again when more is known of it */
 	/* made in user space, so that a recording replays exactly: */
 	EV_TICK = 16,	 /* struct ev_tick: time passes, nothing else happened */
 	EV_CLOCK = 17,	 /* struct ev_clock: offset from boot time to real time */
@@ -121,6 +122,33 @@ struct ev_end {
 	__u32 pid;	/* who ended it, 0 if not in a process's context */
 	__u8 dirs;	/* bit 1 << enum ev_dir for each direction that ended */
 	__u8 reserved[3];
+};
+
+/*
+ * A TLS session is a connection of its own, whose bytes are the plaintext: EV_DATA and EV_END speak of `conn` as of any other. Its
+ * socket's connection, the carrier, gives no data once it is known. EVF_MID: the session is older than our sight of it.
+ */
+enum ev_binding { /* how the carrier was found */
+	BIND_NONE,
+	BIND_NESTED, /* the library used the socket inside a call of the session */
+	BIND_FD,     /* the session was given the socket's descriptor */
+	BIND_BYTES,  /* ciphertext that the session wrote into memory was met again at the socket */
+	BIND_MAX,
+};
+
+#define EV_ALPN_MAX 15
+
+struct ev_session {
+	struct ev_head h;
+	__u64 conn;	/* connection id, from the same counter as the sockets' */
+	__u64 carrier;	/* connection id of the socket, 0: not known (yet) */
+	__u64 start[2];	/* offset of the first plaintext byte that will be reported, by enum ev_dir */
+	__u32 pid;
+	__u32 tid;
+	__u8 binding;	/* enum ev_binding */
+	__u8 alpn_len;	/* bytes of alpn, 0: not seen */
+	__u8 alpn[EV_ALPN_MAX];
+	__u8 reserved[7];
 };
 
 #define EV_EXE_MAX 256
@@ -370,6 +398,11 @@ enum kcount {
 	KC_RACES,		/* sequence numbers went backwards: two threads on one socket */
 	KC_LAYERED,		/* connections whose bytes pass other functions than TCP's own: kTLS, sockmap */
 	KC_MISSED_RETURN,	/* kprobe: operations whose return was not seen */
+	KC_MISSED_SESSION,	/* sessions not handed over: the ring was full */
+	KC_SESSIONS,		/* TLS sessions made, */
+	KC_SESSIONS_ENDED,	/* ... and taken out of the table when they ended; what is missing was evicted or is in it */
+	KC_NO_SESSION,		/* TLS calls without a session: no memory */
+	KC_TLS_UNFINISHED,	/* TLS calls whose return was not seen */
 	KC_HOLE_BYTES,		/* + enum ev_hole: bytes counted but not captured */
 	KC_MAX = KC_HOLE_BYTES + HOLE_MAX,
 };
@@ -381,6 +414,7 @@ _Static_assert(sizeof(struct ev_data) == 64, "ev_data");
 _Static_assert(sizeof(struct ev_open) == 16 + 40 + 12 + 4 + 32 + 4 + EV_PATH_MAX, "ev_open");
 _Static_assert(sizeof(struct ev_end) == 48, "ev_end");
 _Static_assert(sizeof(struct ev_mapped) == 64, "ev_mapped");
+_Static_assert(sizeof(struct ev_session) == 16 + 32 + 8 + 24, "ev_session");
 _Static_assert(sizeof(struct ev_exec) % 8 == 0, "ev_exec");
 _Static_assert(sizeof(struct ev_cgroup) == 32 + EV_CGROUP_PATH, "ev_cgroup");
 _Static_assert(sizeof(struct verdict) == 64, "verdict: one cache line");

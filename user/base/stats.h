@@ -20,6 +20,7 @@
 	X(missed_open, "records_missed", "kind=\"open\"", "connection records the kernel could not hand over")   \
 	X(missed_end, "records_missed", "kind=\"end\"", "end-of-connection records the kernel could not hand over") \
 	X(missed_proc, "records_missed", "kind=\"process\"", "process records the kernel could not hand over")   \
+	X(missed_session, "records_missed", "kind=\"session\"", "TLS session records the kernel could not hand over") \
 	X(missed_return, "records_missed", "kind=\"return\"", "operations whose return the kernel did not report (way in: kprobe)")  \
 	X(missed_nested, "records_missed", "kind=\"nested\"", "runs of a program that the kernel left out because it was preempted in the middle of another") \
 	X(probes_missing, "probes_missing", "", "optional probes that this kernel refused: a line at the start names them") \
@@ -42,7 +43,12 @@
 	X(conns_nostate, "connections_refused", "", "connections without state in the kernel: out of memory")   \
 	X(conns_layered, "connections_layered", "", "connections whose bytes the kernel encrypts or redirects (kTLS, sockmap): offsets are counted, not taken from TCP") \
 	X(conns_unknown, "records_unmatched", "", "records of a connection whose beginning was not handed over") \
-	X(conns_tls, "connections_tls_unreadable", "", "connections seen to speak TLS: not readable")           \
+	X(conns_tls, "connections_tls_unreadable", "", "connections seen to speak TLS that no TLS session claims: not readable")           \
+	X(sessions_seen, "tls_sessions_seen", "", "TLS sessions whose plaintext is read")                       \
+	X(sessions_unbound, "tls_sessions_without_address", "", "TLS sessions that ended before their socket was known: no addresses") \
+	X(sessions_evicted, "tls_sessions_evicted", "", "TLS sessions that the kernel's table had no room for: read on as old ones") \
+	X(sessions_nostate, "tls_sessions_refused", "", "TLS calls whose session found no room in the kernel")  \
+	X(tls_unfinished, "tls_calls_unfinished", "", "calls of TLS libraries whose return was not seen: what they moved is not known") \
 	X(conns_opaque, "connections_opaque", "", "connections whose protocol is not known or not HTTP any more") \
 	X(out_of_step, "parser_out_of_step", "protocol=\"http1\"", "times the HTTP/1 parser lost a connection's message boundaries") \
 	X(resyncs, "parser_resynchronised", "protocol=\"http1\"", "times it found them again")                  \

@@ -36,6 +36,13 @@ static bool end_valid(const struct ev_head *ev)
 	return exactly(ev, sizeof(*e)) && e->dirs <= (1 << DIR_RECV | 1 << DIR_SEND);
 }
 
+static bool session_valid(const struct ev_head *ev)
+{
+	const struct ev_session *s = (const struct ev_session *)ev;
+
+	return exactly(ev, sizeof(*s)) && s->binding < BIND_MAX && s->alpn_len <= EV_ALPN_MAX;
+}
+
 static bool exec_valid(const struct ev_head *ev)
 {
 	const struct ev_exec *e = (const struct ev_exec *)ev;
@@ -75,6 +82,8 @@ bool event_valid(const struct ev_head *ev, size_t size)
 		return open_valid(ev);
 	case EV_END:
 		return end_valid(ev);
+	case EV_SESSION:
+		return session_valid(ev);
 	case EV_EXEC:
 		return exec_valid(ev);
 	case EV_EXIT:

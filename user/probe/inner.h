@@ -11,6 +11,8 @@ struct spandrel_bpf;
 struct bpf_link;
 struct bpf_program;
 
+#define UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI, which came with 6.6: older headers do not know it */
+
 /* ---- table.c: every probe, one row each ---- */
 
 enum { WAY_FENTRY = 1, WAY_SOCKTP = 2, WAY_KPROBE = 4, WAY_ALL = 7 };

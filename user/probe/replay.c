@@ -144,7 +144,7 @@ static int check_header(const struct reader *r, const char *path, struct record_
 		return log_ret(-EINVAL, "%s is not a recording of spandrel", path);
 	if (n < sizeof(*h))
 		return 0;
-	if (h->version != RECORD_VERSION)
+	if (!h->version || h->version > RECORD_VERSION)
 		return log_ret(-EINVAL, "%s is a recording of version %u; this program reads version %u", path, h->version,
 			       RECORD_VERSION);
 	return 0;
