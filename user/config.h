@@ -42,6 +42,12 @@ struct config_identity {
 	struct strlist resource;
 };
 
+struct config_kube {
+	uint64_t wait; /* ns */
+	struct strlist pod_label;
+	bool app_labels;
+};
+
 struct config_sample {
 	double ratio;
 	struct strlist rule;
@@ -79,6 +85,7 @@ struct config {
 	struct config_protocols protocols;
 	struct config_trace trace;
 	struct config_identity identity;
+	struct config_kube kube;
 	struct config_sample sample;
 	struct config_export export;
 	struct config_limits limits;

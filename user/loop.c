@@ -244,7 +244,7 @@ static int open_stages(struct loop *l)
 		r = control_open(&l->control, c->operate.control);
 	if (r)
 		return r;
-	return pipeline_new(&l->pipeline, c, &(struct pipeline_live){ l->probe, l->recorder }, seed, l->multi);
+	return pipeline_new(&l->pipeline, c, &(struct pipeline_live){ .probe = l->probe, .recorder = l->recorder }, seed, l->multi);
 }
 
 static void close_stages(struct loop *l)
@@ -307,7 +307,7 @@ static void replay_start(void *arg)
 {
 	struct replay *r = arg;
 
-	r->error = pipeline_new(&r->loop.pipeline, r->loop.config, &(struct pipeline_live){ NULL, NULL }, r->seed,
+	r->error = pipeline_new(&r->loop.pipeline, r->loop.config, &(struct pipeline_live){ 0 }, r->seed,
 				r->loop.multi);
 }
 

@@ -52,6 +52,11 @@ const struct option options[] = {
 	       "attribute names: current, as before (HTTP 1.20, RPC 1.37), or both"),
 	LIST("resource", identity.resource, "K=V", "a resource attribute for every span"),
 
+	GROUP("Kubernetes"),
+	TIME("kube-wait", kube.wait, "5s", "how long spans of a container that is new here wait for its pod; 0: they do not"),
+	LIST("kube-pod-label", kube.pod_label, "GLOB", "pod labels to export as k8s.pod.label.KEY"),
+	FLAG("kube-app-labels", kube.app_labels, "service.name and .version by the pod's labels app.kubernetes.io/instance, /name, /version"),
+
 	GROUP("Sample"),
 	{ "sample-ratio", OPT_RATIO, AT(sample.ratio), "R", "1", "share of traces to keep, 0 to 1, that neither a parent nor a rule decided", 0, 0 },
 	LIST("sample-rule", sample.rule, "RULE", "KEY=VALUE,... of service, route, method, status, min-duration, ratio, rate; the first match wins"),

@@ -14,6 +14,7 @@
 #include "event.h"
 
 struct pipeline;
+struct pods;
 struct probe;
 struct recorder;
 
@@ -21,6 +22,7 @@ struct recorder;
 struct pipeline_live {
 	struct probe *probe;	   /* takes verdicts */
 	struct recorder *recorder; /* gets each event after it was handled, what it brought about before it */
+	struct pods *pods;	   /* of this node; NULL: --kube is off. Outlives the pipeline */
 };
 
 /* 0 or -errno, said in one line. `config` must outlive the pipeline; seed: of all ids. */
