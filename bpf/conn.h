@@ -122,10 +122,26 @@ inline_always bool ports_maybe(struct sock *sk)
 	return !knobs.port_need || port_in(knobs.port_bits, rport) || port_in(knobs.port_bits, GET(sk, __sk_common.skc_num));
 }
 
+/* 127.0.0.0/8 or ::1: in each network namespace another place. */
+inline_always bool addr_loopback(const __u8 a[16])
+{
+	const __u32 *w = (const __u32 *)a;
+
+	if (w[0] || w[1])
+		return false;
+	return (w[2] == __builtin_bswap32(0xffff) && a[12] == 127) || (!w[2] && w[3] == __builtin_bswap32(1));
+}
+
+inline_always void endpoint_place(struct own_end *end, struct sock *sk)
+{
+	if (addr_loopback(end->addr))
+		end->netns = sock_netns(sk);
+}
+
 /* Connections whose other end is the tracer are never traced. */
 inline_always bool remote_is_tracer(struct sock *sk, enum kind kind)
 {
-	struct endpoint end = { 0 };
+	struct own_end end = { 0 };
 
 	if (kind == KIND_UNIX) {
 		struct pid *peer = GET(sk, sk_peer_pid);
@@ -133,9 +149,9 @@ inline_always bool remote_is_tracer(struct sock *sk, enum kind kind)
 		return peer && knobs.self && (__u32)BPF_CORE_READ(peer, numbers[0].nr) == knobs.self;
 	}
 	sock_remote(sk, end.addr);
-	end.netns = sock_netns(sk);
+	endpoint_place(&end, sk);
 	end.port = __builtin_bswap16(GET(sk, __sk_common.skc_dport));
-	return bpf_map_lookup_elem(&own_ends, &end);
+	return bpf_map_lookup_elem(&own_doors, &end) || bpf_map_lookup_elem(&own_ends, &end);
 }
 
 /* ---- TCP: sequence numbers ---- */

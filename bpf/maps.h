@@ -121,18 +121,20 @@ struct { /* processes that user space was told of: their exec and exit concern i
 	__type(value, __u8);
 } told SEC(".maps") __weak;
 
-struct endpoint {
-	__u8 addr[16];
-	__u32 netns;
-	__u32 port;
-};
-
 struct { /* ends of the tracer's own connections */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 256);
-	__type(key, struct endpoint);
+	__type(key, struct own_end);
 	__type(value, __u8);
 } own_ends SEC(".maps") __weak;
+
+struct { /* where the tracer listens: put there by user space, never evicted */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, OWN_DOORS_MAX);
+	__type(key, struct own_end);
+	__type(value, __u8);
+} own_doors SEC(".maps") __weak;
 
 #define MMSG_UNKNOWN 0xffffffff
 

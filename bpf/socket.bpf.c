@@ -6,13 +6,13 @@
 /* The tracer's own ends are remembered, so that the other ends are never traced. */
 subprog int own_note(struct sock *sk)
 {
-	struct endpoint end = { 0 };
+	struct own_end end = { 0 };
 	__u8 one = 1;
 
 	if (!sk)
 		return 0;
 	sock_local(sk, end.addr);
-	end.netns = sock_netns(sk);
+	endpoint_place(&end, sk);
 	end.port = sk->__sk_common.skc_num;
 	bpf_map_update_elem(&own_ends, &end, &one, BPF_ANY);
 	return 0;
@@ -21,10 +21,10 @@ subprog int own_note(struct sock *sk)
 /* Somebody else may have the port next. What the other end of ours still reads was judged at its first sight. */
 inline_always void own_forget(struct sock *sk, struct conn *c)
 {
-	struct endpoint end = { 0 };
+	struct own_end end = { 0 };
 
 	sock_local(sk, end.addr);
-	end.netns = sock_netns(sk);
+	endpoint_place(&end, sk);
 	end.port = c->tid;
 	bpf_map_delete_elem(&own_ends, &end);
 }

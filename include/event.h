@@ -337,6 +337,14 @@ struct sel_id {
 	__u32 exclude;
 };
 
+#define OWN_DOORS_MAX 128
+
+struct own_end { /* of the tracer itself: one end of a connection, or where it listens */
+	__u8 addr[16];
+	__u32 netns; /* of loopback addresses; others are the same wherever they are dialled: 0 */
+	__u32 port;
+};
+
 /* Written before attaching and again at SIGHUP (then followed by a walk over all tasks). */
 struct knobs {
 	__u32 need;	/* enum sel_kind bits that must all match; 0: every process */

@@ -76,6 +76,7 @@ struct config_limits {
 struct config_operate {
 	char *config, *log_level, *log_format, *record, *replay, *backend;
 	uint64_t duration; /* ns; 0: until stopped */
+	char *listen;  /* NULL: no pages */
 	char *control; /* UNIX socket; NULL: an abstract one */
 	bool check, version, help;
 };

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -16,6 +15,7 @@
 #include "base/stats.h"
 #include "base/units.h"
 #include "trace/sample.h"
+#include "unix_bind.h"
 
 #define READ_MAX 8 /* messages a tick */
 #define NAMES 10   /* tried, for tracers of several pid namespaces in one network namespace */
@@ -26,18 +26,6 @@ struct control {
 };
 
 /* ---- the socket ---- */
-
-int control_address(const char *path, struct sockaddr_un *to, socklen_t *size)
-{
-	size_t n = strlen(path);
-
-	if (n >= sizeof(to->sun_path))
-		return -ENAMETOOLONG;
-	*to = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	memcpy(to->sun_path, path, n);
-	*size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
-	return 0;
-}
 
 int control_abstract(const char *name, struct sockaddr_un *to, socklen_t *size)
 {
@@ -51,41 +39,14 @@ int control_abstract(const char *name, struct sockaddr_un *to, socklen_t *size)
 	return 0;
 }
 
-/* What a tracer that was killed has left. */
-static void remove_stale(const struct sockaddr_un *a, socklen_t size)
-{
-	_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct stat st;
-
-	if (fd < 0 || lstat(a->sun_path, &st) || !S_ISSOCK(st.st_mode))
-		return;
-	if (connect(fd, (const struct sockaddr *)a, size) && errno == ECONNREFUSED)
-		unlink(a->sun_path);
-}
-
-/* Created with its mode: nobody else can use it even for a moment. */
-static int bind_private(int fd, const struct sockaddr_un *a, socklen_t size)
-{
-	mode_t mask = umask(0177);
-	int r = bind(fd, (const struct sockaddr *)a, size) ? -errno : 0;
-
-	umask(mask);
-	return r;
-}
-
 static int bind_path(struct control *c, const char *path)
 {
-	struct sockaddr_un a;
-	socklen_t size;
-	int r = control_address(path, &a, &size);
+	int r;
 
-	if (r)
-		return r;
-	remove_stale(&a, size);
 	c->path = strdup(path);
 	if (!c->path)
 		return -ENOMEM;
-	r = bind_private(c->fd, &a, size);
+	r = unix_bind(c->fd, SOCK_DGRAM, path);
 	if (r)
 		free(TAKE_PTR(c->path)); /* another's: not ours to remove */
 	return r;

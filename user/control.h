@@ -27,8 +27,6 @@ void control_read(struct control *c, struct sampler *s, uint64_t now); /* boot c
 void control_close(struct control *c);
 
 /* 0 or -ENAMETOOLONG. */
-int control_address(const char *path, struct sockaddr_un *to, socklen_t *size);
-/* The same for an abstract name. */
 int control_abstract(const char *name, struct sockaddr_un *to, socklen_t *size);
 
 /* `spandrel set …`: the exit status. */

@@ -14,16 +14,20 @@
 #include "base/scope.h"
 #include "base/stats.h"
 #include "control.h"
+#include "listen.h"
 #include "pipeline.h"
 #include "probe/probe.h"
 #include "probe/record.h"
 #include "proto/proto.h"
+#include "status.h"
 #include "steer.h"
+#include "usage.h"
 
 #define TICK_NS (100 * NS_PER_MS)
 #define BUSY_MS 1	  /* between two reads while records flow: the bound of the delay, and of wake-ups a second */
 #define READ_MAX 65536	  /* records a turn, so that signals and transfers get theirs */
 #define SWEEP_NS (2 * NS_PER_S)
+#define DOORS_NS (10 * NS_PER_S) /* addresses of this host come and go */
 #define CLOCK_NS (60 * NS_PER_S)
 #define CLOCK_JUMP_NS (10 * (int64_t)NS_PER_MS)
 #define DRAIN_NS (8 * NS_PER_S) /* for the exporters, after the capture has stopped */
@@ -36,11 +40,13 @@ struct loop {
 	struct probe *probe;
 	struct recorder *recorder;
 	struct control *control;
+	struct listen *listen;
+	struct status status;
 	struct pipeline *pipeline;
 	struct steer steer;
 	int signals;
 	bool stop, said_tls;
-	uint64_t next_tick, next_sweep, next_clock, end;
+	uint64_t next_tick, next_sweep, next_clock, next_doors, end;
 	uint64_t newest; /* time of the newest record that was read */
 	int64_t suspended; /* boot minus monotonic time when the clock was last read */
 };
@@ -86,6 +92,17 @@ static void say_tls(struct loop *l)
 	log_info("TLS connections seen: not readable yet, counted in connections_tls_unreadable");
 }
 
+/* Who asks --listen is not traced. */
+static void tell_doors(struct loop *l, uint64_t now)
+{
+	struct own_end doors[OWN_DOORS_MAX];
+
+	if (!l->listen || now < l->next_doors)
+		return;
+	l->next_doors = now + DOORS_NS;
+	probe_doors(l->probe, doors, listen_doors(l->listen, doors, OWN_DOORS_MAX));
+}
+
 static void tick(struct loop *l, uint64_t now)
 {
 	struct ev_tick ev = { .h = { .type = EV_TICK, .len = sizeof(ev), .time = now } };
@@ -103,6 +120,7 @@ static void tick(struct loop *l, uint64_t now)
 	pipeline_event(l->pipeline, &ev.h);
 	control_read(l->control, pipeline_sampler(l->pipeline), now);
 	say_tls(l);
+	tell_doors(l, now);
 	if (l->recorder)
 		recorder_tick(l->recorder, now);
 }
@@ -163,11 +181,13 @@ static void signals_read(struct loop *l)
 
 static void wait_for(struct loop *l, bool ring, uint64_t ms)
 {
-	struct curl_waitfd fds[2] = { { .fd = l->signals, .events = CURL_WAIT_POLLIN },
-				      { .fd = l->probe ? probe_fd(l->probe) : -1, .events = CURL_WAIT_POLLIN } };
+	struct curl_waitfd fds[2 + LISTEN_FDS] = { { .fd = l->signals, .events = CURL_WAIT_POLLIN } };
+	unsigned n = 1 + listen_fds(l->listen, fds + 1);
 	int running;
 
-	curl_multi_poll(l->multi, fds, ring ? 2 : 1, (int)ms, NULL);
+	if (ring)
+		fds[n++] = (struct curl_waitfd){ .fd = probe_fd(l->probe), .events = CURL_WAIT_POLLIN };
+	curl_multi_poll(l->multi, fds, n, (int)ms, NULL);
 	curl_multi_perform(l->multi, &running);
 }
 
@@ -181,6 +201,7 @@ static void turn(struct loop *l)
 	/* an empty ring: everything before now was seen; else what was read so far */
 	tick(l, n < READ_MAX ? now : l->newest);
 	pipeline_turn(l->pipeline, now);
+	listen_turn(l->listen, now);
 	signals_read(l);
 	steer_turn(&l->steer, now);
 	l->stop |= l->end && now >= l->end;
@@ -199,9 +220,11 @@ static void drain(struct loop *l)
 
 	l->stop = false;
 	pipeline_finish(l->pipeline, clock_boot());
+	l->status.ending = true;
 	while (!pipeline_idle(l->pipeline) && !l->stop && clock_boot() < end) {
 		wait_for(l, false, 50);
 		pipeline_turn(l->pipeline, clock_boot());
+		listen_turn(l->listen, clock_boot());
 		signals_read(l);
 	}
 }
@@ -236,19 +259,26 @@ static int open_stages(struct loop *l)
 	config_select(c, &pc.select);
 	proto_framings(pc.framings);
 	r = make_seed(seed);
+	if (!r && c->operate.listen) /* first: an address that is taken is told at once */
+		r = listen_open(&l->listen, c->operate.listen, &(struct listen_pages){ status_page, &l->status });
 	if (!r && c->operate.record)
 		r = recorder_open(&l->recorder, c->operate.record, seed);
 	if (!r)
 		r = probe_open(&l->probe, &pc);
 	if (!r)
 		r = control_open(&l->control, c->operate.control);
+	if (!r)
+		r = pipeline_new(&l->pipeline, c, &(struct pipeline_live){ .probe = l->probe, .recorder = l->recorder }, seed, l->multi);
 	if (r)
 		return r;
-	return pipeline_new(&l->pipeline, c, &(struct pipeline_live){ .probe = l->probe, .recorder = l->recorder }, seed, l->multi);
+	l->status = (struct status){ .probe = l->probe, .pipeline = l->pipeline, .start = usage_start() };
+	tell_doors(l, clock_boot());
+	return listen_start(l->listen);
 }
 
 static void close_stages(struct loop *l)
 {
+	listen_close(l->listen);
 	pipeline_free(l->pipeline);
 	control_close(l->control);
 	if (l->recorder)

@@ -105,6 +105,8 @@ const struct option options[] = {
 	TEXT("record", operate.record, "FILE", NULL, "keep the kernel's events, for --replay"),
 	TEXT("replay", operate.replay, "FILE", NULL, "run on recorded events, without privileges"),
 	CHOICE("backend", operate.backend, "auto|fentry|socktp|kprobe", "auto", "way into the kernel"),
+	TEXT("listen", operate.listen, "ADDR", NULL,
+	     "HOST:PORT, [IPV6]:PORT, :PORT (loopback) or unix:PATH: /metrics, /healthz, /readyz"),
 	TEXT("control", operate.control, "PATH", NULL, "UNIX socket of `spandrel set`, mode 0600; else an abstract one"),
 	FLAG("check", operate.check, "say what this host offers and what would be used, and end"),
 	FLAG("version", operate.version, "print the version and end"),

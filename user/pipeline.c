@@ -411,6 +411,11 @@ void pipeline_gauges(const struct pipeline *p)
 	conn_each_open(p->conns, count_open, NULL);
 }
 
+bool pipeline_exporter(const struct pipeline *p, uint32_t i, struct export_state *out)
+{
+	return export_state(p->export, i, out);
+}
+
 void pipeline_finish(struct pipeline *p, uint64_t now)
 {
 	pipeline_gauges(p);

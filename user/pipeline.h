@@ -37,6 +37,9 @@ struct sampler *pipeline_sampler(struct pipeline *p); /* for temporary rules */
 void pipeline_reopen(struct pipeline *p); /* SIGHUP: files that somebody moved */
 /* Sets the gauges (base/stats.h): requests_open by service. */
 void pipeline_gauges(const struct pipeline *p);
+/* How the i-th exporter stands; false past the last. */
+struct export_state;
+bool pipeline_exporter(const struct pipeline *p, uint32_t i, struct export_state *out);
 /* No more events: decides and hands out everything. Then call pipeline_turn() until pipeline_idle(). The gauges stay. */
 void pipeline_finish(struct pipeline *p, uint64_t now);
 bool pipeline_idle(const struct pipeline *p);

@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "control.h"
 #include "trace/rule.h"
+#include "unix_bind.h"
 
 #define EXIT_USAGE 2
 #define PATIENCE 5 /* seconds */
@@ -90,7 +91,7 @@ static int address_of(const struct order *o, struct sockaddr_un *to, socklen_t *
 	char name[108];
 
 	if (path && *path)
-		return control_address(path, to, size);
+		return unix_address(path, to, size);
 	if (o->pid)
 		snprintf(name, sizeof(name), CONTROL_NAME "%s", o->pid);
 	else if (find_tracer(name, sizeof(name)))

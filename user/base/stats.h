@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every counter of the product, one row each: C name, exported name, label, help. A row is added here and
- * nowhere else; the exit report, --help's documentation check and (later) /metrics come from this table.
+ * nowhere else; the exit report, --help's documentation check and /metrics come from this table.
  * Identity: requests_seen + spans_recovered = spans_exported + spans_sampled_out + spans_in_spool + sum of requests_dropped,
  * once all is flushed; before that, what is still in memory is missing on the right.
  * Counters are process-wide and monotonic; incremented by the one thread without locks.
@@ -9,6 +9,7 @@
 #ifndef SPANDREL_BASE_STATS_H
 #define SPANDREL_BASE_STATS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -120,7 +121,17 @@
 	X(undelivered_access_log, "spans_undelivered", "exporter=\"access_log\"", "likewise")                    \
 	X(undelivered_console, "spans_undelivered", "exporter=\"console\"", "likewise")                          \
 	X(undelivered_zipkin, "spans_undelivered", "exporter=\"zipkin\"", "likewise")                            \
+	X(listen_answers, "listen_requests", "", "requests that --listen has answered")                          \
+	X(listen_evicted, "listen_connections_closed", "reason=\"limit\"", "connections of --listen closed to make room for a newer one") \
+	X(listen_slow, "listen_connections_closed", "reason=\"time\"", "connections of --listen closed: no request in time") \
 	X(export_rejected, "spans_rejected", "", "spans an OTLP end point reported as rejected in a partial success")
+
+/* Rows above that are no sums: they fall again. */
+#define STATS_FALLING(X) X(spans_in_spool)
+
+/* What stats_gauge_add() is called with: exported name, help. */
+#define STATS_GAUGES(X) \
+	X("requests_open", "requests that have not ended yet, by the service that serves or sends them")
 
 enum stat_id { /* not "stat": a file that includes sys/stat.h has that one */
 #define X(id, name, label, help) STAT_##id,
@@ -149,6 +160,15 @@ extern const struct stat_info stat_infos[STAT_MAX];
 void stats_gauge_clear(const char *name);
 void stats_gauge_add(const char *name, const char *label, struct slice value, uint64_t n);
 
+struct stat_sample {
+	const char *name, *labels; /* name="value", or nothing */
+	const char *help;	   /* of a gauge: that of all its samples; NULL: none is known */
+	bool gauge;
+	uint64_t n;
+};
+
+/* Every counter in the order of the table, then every gauge; samples of one name need not follow each other. False past the end. */
+bool stats_sample(size_t i, struct stat_sample *out);
 /* Every counter and every gauge that is not zero, `name value` or `name{label="…"} value`, one a line. */
 void stats_print(FILE *f);
 

@@ -110,6 +110,17 @@ static const char *target_of(const struct outlet *o)
 	return o->ops->target ? o->ops->target(o->x) : NULL;
 }
 
+bool export_state(const struct export *e, uint32_t i, struct export_state *out)
+{
+	const struct outlet *o = &e->outlets[i];
+
+	if (i >= e->n)
+		return false;
+	*out = (struct export_state){ .name = o->ops->name, .target = target_of(o), .queued = o->held,
+				      .down = o->ops->down && o->ops->down(o->x) };
+	return true;
+}
+
 /* Two outlets to one place have two spools. */
 static int twins_before(const struct export *e, uint32_t i)
 {

@@ -56,6 +56,15 @@ void export_flush(struct export *e, uint64_t now); /* no more spans come: send w
 void export_reopen(struct export *e); /* files, after somebody moved them (SIGHUP) */
 bool export_idle(const struct export *e);	   /* everything delivered, dropped or on disk */
 bool export_crowded(const struct export *e);	   /* a queue is more than half full: who can wait, should */
+
+/* How the i-th exporter stands, for whoever looks; false past the last. */
+struct export_state {
+	const char *name, *target; /* target: where it sends, without secrets; NULL: nowhere far */
+	uint32_t queued;	   /* spans not done, without those on disk */
+	bool down;		   /* its last request failed */
+};
+bool export_state(const struct export *e, uint32_t i, struct export_state *out);
+
 void export_free(struct export *e);		   /* what is left goes to the spool, or is drop_unsent; NULL is fine */
 
 /* ---- for exporters ---------------------------------------------------------------------------- */
@@ -94,6 +103,7 @@ struct exporter_ops {
 	/* Where it sends, without secrets and the same in each run: what is on disk for it is found by that. NULL, or giving
 	 * NULL: it has no spool. Spans that come from there have no exchange. */
 	const char *(*target)(const struct exporter *x);
+	bool (*down)(const struct exporter *x); /* may be NULL */
 };
 
 extern const struct exporter_ops exporter_console, exporter_file, exporter_access_log, exporter_otlp, exporter_zipkin;

@@ -332,6 +332,11 @@ static int http_open(struct exporter **out, struct outlet *o, const char *option
 	return r;
 }
 
+static bool http_down(const struct exporter *x)
+{
+	return x->health.down;
+}
+
 static const char *http_target(const struct exporter *x)
 {
 	return x->opt.name;
@@ -373,6 +378,7 @@ const struct exporter_ops exporter_otlp = {
 	.flush = http_flush,
 	.close = http_close,
 	.target = http_target,
+	.down = http_down,
 };
 
 const struct exporter_ops exporter_zipkin = {
@@ -385,4 +391,5 @@ const struct exporter_ops exporter_zipkin = {
 	.flush = http_flush,
 	.close = http_close,
 	.target = http_target,
+	.down = http_down,
 };

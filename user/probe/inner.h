@@ -106,6 +106,8 @@ struct probe {
 	const char *hierarchy;	 /* v1, that is looked at for SEL_KUBE */
 	uint64_t folded[KC_MAX]; /* the kernel's counters as they were added to stats last */
 	uint64_t nested;	 /* and its own of the programs */
+	struct own_end doors[OWN_DOORS_MAX];
+	size_t n_doors;
 };
 
 /* ---- select.c ---- */

@@ -69,6 +69,9 @@ bool probe_progress(struct probe *p, uint64_t conn, struct ev_progress *out);
  */
 int probe_sweep(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev), void *arg);
 
+/* Where the tracer listens (netns is set here): connections there are not traced from now on. Replaces what was said before. */
+void probe_doors(struct probe *p, const struct own_end *doors, size_t n);
+
 /* --check: the table of what this kernel offers and what was chosen, and "way in: …". 0 if tracing would work. */
 int probe_check(FILE *out, const char *backend);
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pages of --listen: what a live run says of itself. Everything here is borrowed. */
+#ifndef SPANDREL_STATUS_H
+#define SPANDREL_STATUS_H
+
+#include <stdbool.h>
+
+#include "listen.h"
+
+struct pipeline;
+struct probe;
+
+struct status {
+	struct probe *probe;
+	struct pipeline *pipeline;
+	double start; /* usage_start() */
+	bool ending;  /* nothing is captured any more, and the gauges stand for how it ended */
+};
+
+/* For struct listen_pages; arg: a struct status. */
+unsigned status_page(void *arg, enum listen_page page, enum metrics_format format, struct buf *body);
+
+#endif
