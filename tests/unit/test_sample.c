@@ -307,6 +307,20 @@ static void test_rate__caps_and_hides_the_probability(void)
 	CHECK(judge(&s).keep && !judge(&s).keep);
 }
 
+/* SIGHUP: what a limit has let through counts on, wherever its rule stands now; another limit begins anew. */
+static void test_rate__outlives_a_new_configuration(void)
+{
+	struct span s = span_of(HALF, 200, 1);
+
+	REQUIRE(!start(&(struct sample_config){ .ratio = 1, RULES("service=shop,rate=1/m") }));
+	CHECK(judge(&s).keep && !judge(&s).keep);
+	CHECK(!sampler_configure(sampler, &(struct sample_config){ .ratio = 1, RULES("service=x", "service=shop,rate=1/m") }, error,
+				 sizeof(error)));
+	CHECK(!judge(&s).keep);
+	CHECK(!sampler_configure(sampler, &(struct sample_config){ .ratio = 1, RULES("service=shop,rate=2/m") }, error, sizeof(error)));
+	CHECK(judge(&s).keep);
+}
+
 static void test_judge__later_spans_follow(void)
 {
 	struct span s = span_of(HALF - 1, 200, 1);
@@ -444,6 +458,7 @@ int main(void)
 	RUN(test_rules__outcome_adds_to_the_parent);
 	RUN(test_keep__adds_to_everything);
 	RUN(test_rate__caps_and_hides_the_probability);
+	RUN(test_rate__outlives_a_new_configuration);
 	RUN(test_judge__later_spans_follow);
 	RUN(test_judge__the_probability_of_a_later_part);
 	RUN(test_sampler__errors_name_the_rule);

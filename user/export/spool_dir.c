@@ -172,17 +172,22 @@ int spool_dir_list(struct spool_dir *d, uint64_t key, uint64_t *numbers, uint32_
 	DIR *dir = open_entries(d);
 	uint64_t its_key, number;
 	struct dirent *e;
-	uint32_t n = 0;
+	uint32_t n = 0, found = 0;
 
 	if (!dir)
 		return -errno;
 	if (d->n_keys < KEYS_MAX)
 		d->keys[d->n_keys++] = key;
 	for (uint32_t seen = 0; seen < ENTRIES_MAX && (e = readdir(dir)); seen++) {
-		if (parse_name(e->d_name, &its_key, &number) && its_key == key)
-			n = insert(numbers, n, max, number);
+		if (!parse_name(e->d_name, &its_key, &number) || its_key != key)
+			continue;
+		n = insert(numbers, n, max, number);
+		found++;
 	}
 	closedir(dir);
+	if (found > n)
+		log_warn("%s has %u files of one end point: the oldest %u stay until the others are sent and spandrel starts again",
+			 d->path, found, found - n);
 	return (int)n;
 }
 

@@ -135,6 +135,24 @@ static int keep_temporary(struct sampler *fresh, const struct sampler *old)
 	return 0;
 }
 
+/* What a limit has let through counts on where the same words stay in force. */
+static void keep_rate(struct rate *fresh, const struct rate *old)
+{
+	if (fresh->n == old->n && fresh->per == old->per)
+		fresh->paid = old->paid;
+}
+
+static void keep_rates(struct sampler *fresh, const struct sampler *old)
+{
+	keep_rate(&fresh->rate, &old->rate);
+	for (size_t i = fresh->n_temporary; i < fresh->n_rules; i++)
+		for (size_t j = old->n_temporary; j < old->n_rules; j++)
+			if (!strcmp(fresh->rules[i].text, old->rules[j].text)) {
+				keep_rate(&fresh->rules[i].rate, &old->rules[j].rate);
+				break;
+			}
+}
+
 int sampler_configure(struct sampler *s, const struct sample_config *c, char *error, size_t size)
 {
 	_cleanup_(free_sampler) struct sampler *fresh = NULL;
@@ -145,8 +163,7 @@ int sampler_configure(struct sampler *s, const struct sample_config *c, char *er
 		r = keep_temporary(fresh, s);
 	if (r)
 		return r;
-	if (fresh->rate.n == old.rate.n && fresh->rate.per == old.rate.per)
-		fresh->rate.paid = old.rate.paid;
+	keep_rates(fresh, &old);
 	*s = *fresh;
 	memmove(old.rules, old.rules + old.n_temporary, (old.n_rules - old.n_temporary) * sizeof(*old.rules));
 	old.n_rules -= old.n_temporary; /* the others have moved */
