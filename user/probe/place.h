@@ -38,7 +38,7 @@
 enum place_arch { PLACE_X86_64, PLACE_ARM64 };
 
 #define PLACE_CODE_MAX (64u << 10) /* bytes of a function that are looked at; nothing is proven of a longer one */
-#define PLACE_RETS 4
+#define PLACE_RETS 8
 
 struct place {
 	uint32_t entry;		   /* offset into the function for the probe that reads the arguments */
