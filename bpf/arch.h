@@ -47,13 +47,15 @@ inline_always void call_get(struct call *c, struct task_struct *task)
 		c->hole = HOLE_IO_URING;
 }
 
-/* Of a function of the kernel, in a kprobe: its arguments from 0 on, its result, its stack. */
+/* Of a function, in a kprobe or uprobe: its arguments from 0 on, its result, its stack. */
 #define ARG0(regs) ((regs)->di)
 #define ARG1(regs) ((regs)->si)
 #define ARG2(regs) ((regs)->dx)
 #define ARG3(regs) ((regs)->cx)
+#define ARG4(regs) ((regs)->r8)
 #define RESULT(regs) ((regs)->ax)
 #define STACK(regs) ((regs)->sp)
+#define RETURN_SIZE 8 /* what a call puts on the stack */
 
 #elif defined(__TARGET_ARCH_arm64)
 
@@ -93,8 +95,10 @@ inline_always void call_get(struct call *c, struct task_struct *task)
 #define ARG1(pt) ((pt)->regs[1])
 #define ARG2(pt) ((pt)->regs[2])
 #define ARG3(pt) ((pt)->regs[3])
+#define ARG4(pt) ((pt)->regs[4])
 #define RESULT(pt) ((pt)->regs[0])
 #define STACK(pt) ((pt)->sp)
+#define RETURN_SIZE 0
 
 #else
 #error "bpf/arch.h has no row for this architecture"

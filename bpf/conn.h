@@ -9,6 +9,7 @@
 enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, SOCK_STREAM = 1 };
 enum { IPPROTO_TCP = 6, IPPROTO_MPTCP = 262 };
 enum { RCV_SHUTDOWN = 1, SEND_SHUTDOWN = 2, BOTH_SHUTDOWN = 3 };
+enum { S_IFMT = 0170000, S_IFSOCK = 0140000 };
 enum { SOCK_DONE = 1 }; /* enum sock_flags: the peer's FIN has arrived */
 enum tcp_state {
 	TCP_ESTABLISHED = 1, TCP_SYN_SENT, TCP_SYN_RECV, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_TIME_WAIT, TCP_CLOSE,

@@ -153,8 +153,10 @@ inline_always void conn_end(struct conn *c, __u8 dirs, __u16 flags, __u32 pid)
 		c->flags |= CF_RECV_ENDED;
 	if (dirs & (1 << DIR_SEND))
 		c->flags |= CF_SEND_ENDED;
-	if (flags & EVF_FINAL)
+	if (flags & EVF_FINAL) {
 		c->flags |= CF_FINAL;
+		conns_ended[c->id & (ENDED_SLOTS - 1)] = c->id;
+	}
 	emit_end(c, flags & EVF_FINAL ? 3 : dirs, flags, pid);
 }
 

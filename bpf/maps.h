@@ -25,6 +25,7 @@ enum conn_flag {
 	CF_ABORTED = 128,   /* closed while bytes were left to read: the end is reported once they are read */
 	CF_RESET = 256,	    /* and it was by a reset */
 	CF_TOLD = 512,	    /* user space knows the process that uses it */
+	CF_TLS = 2048,	    /* carries the ciphertext of a session that we read: its bytes are only counted */
 	CF_OWN = 1024,	    /* the tracer's own end; tid is its port, which the kernel takes away before it tells of the close */
 };
 
@@ -95,6 +96,79 @@ struct {
 	__type(key, struct enter_key);
 	__type(value, struct enter);
 } enters SEC(".maps") __weak;
+
+/* ---- TLS (session.h) ---- */
+
+#define SESSIONS_MAX 4096
+#define SESSION_NEVER U64_MAX /* as a carrier: the socket is none that may be traced */
+
+struct session_key {
+	__u64 session; /* the library's handle */
+	__u32 tgid;
+	__u32 reserved;
+};
+
+struct session {
+	struct conn conn; /* of the plaintext */
+	__u64 mm;	  /* memory of the process: another program's handles are others */
+	__u64 carrier;	  /* connection id of the socket, 0: not known */
+	__u64 sk;	  /* the socket it was given by descriptor; a number */
+	__u8 binding;	  /* enum ev_binding */
+	__u8 polled;	  /* epoll watches its socket */
+	__u8 alpn_len;
+	__u8 alpn[EV_ALPN_MAX];
+	__u8 reserved[6];
+};
+
+struct { /* also of sessions that nobody ended: the least recently used one makes room */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SESSIONS_MAX);
+	__type(key, struct session_key);
+	__type(value, struct session);
+} sessions SEC(".maps") __weak;
+
+enum tls_kind { /* what the result of a call says of the plaintext that moved; 0: no call is in progress */
+	TLS_COUNT = 1, /* result: bytes */
+	TLS_ALL,       /* result 0: all */
+	TLS_EX,	       /* result 1 or 7000: *out bytes */
+	TLS_HOLE,      /* result: bytes that no buffer of ours holds */
+	TLS_NOTHING,   /* none moved */
+	TLS_NAME,      /* none moved; const uint8_t **buffer, unsigned *out are the protocol's name */
+	TLS_DATUM,     /* none moved; *buffer is { pointer, length } of the protocol's name */
+};
+
+struct tls_call { /* the call that a thread is in, or was in when we saw it last */
+	__u64 session;
+	__u64 buffer, length;
+	__u64 out;	/* address of a count */
+	__u64 sp;	/* stack pointer where it began */
+	__u64 inner_sp; /* of the outermost call inside */
+	__u64 carrier;	/* connection id of the socket that was used inside, 0: none */
+	__u16 sure;	/* 1 << enum tls_kind: every return of such calls is seen */
+	__u8 kind;	/* enum tls_kind */
+	__u8 dir;	/* enum ev_dir */
+	__u8 nested;	/* calls inside that have not returned */
+	__u8 mixed;	/* more than one socket was used inside */
+	__u8 polled;	/* epoll watches it */
+	__u8 reserved;
+};
+
+struct { /* pid_tgid → the call; other execution contexts than threads have keys that no thread has */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct tls_call);
+} tls_calls SEC(".maps") __weak;
+
+struct { /* socket's address → session that was given its descriptor, until the socket is used */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct session_key);
+} awaited SEC(".maps") __weak;
+
+#define TLS_SLOTS 1024	/* power of two */
+#define ENDED_SLOTS 4096 /* power of two */
 
 #define PROCS_MAX 16384
 
@@ -182,6 +256,7 @@ struct op { /* what every way in fills */
 	__u64 count; /* elements */
 	__u64 at;    /* bytes of the first element that come before */
 	__u64 who;   /* process and thread it is done for */
+	__u64 ctx;   /* execution context, 0: the thread */
 	__u32 index; /* sendmmsg, recvmmsg: of the message, or MMSG_UNKNOWN */
 	__u32 reserved2;
 };
@@ -190,6 +265,7 @@ struct op { /* what every way in fills */
 
 struct piece { /* what is left of an operation to hand over */
 	__u64 conn, off;
+	__u64 ctx;
 	__u64 addr;	/* of the next byte, or of the vector */
 	__u64 rest;	/* bytes to capture */
 	__u64 tail;	/* bytes behind them that are not captured */
@@ -295,6 +371,9 @@ extern struct wake wake;
 extern __u64 conn_ids; /* the last one given */
 extern __u32 procs_changes; /* what was looked up in procs before the last one may not hold any more */
 extern __u32 ready;	/* sockets that existed before have been marked */
+extern __u32 tls_threads[TLS_SLOTS]; /* by thread id: calls of sessions in progress. 0: none of the thread, certainly */
+extern __u32 tls_awaits[TLS_SLOTS];  /* by process id: entries in awaited. 0: none of the process, certainly */
+extern __u64 conns_ended[ENDED_SLOTS]; /* by connection id: the last one that ended */
 extern __u32 keep; /* enum sel_kind: a walk over all tasks leaves what is known of these */
 extern struct whoami self; /* answer of the program whoami */
 

@@ -12,10 +12,8 @@
 #ifndef SPANDREL_MOVE_H
 #define SPANDREL_MOVE_H
 
-#include "frame.h"
-#include "piece.h"
-#include "scratch.h"
-#include "tell.h"
+#include "hand.h"
+#include "session.h"
 
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
 
@@ -100,154 +98,16 @@ inline_always bool conn_place(struct conn *c, struct sock *sk, const struct op *
 	return true;
 }
 
-/* Bytes that nobody sees otherwise. */
-inline_always void verdict_seen(struct verdict *v, int dir, __u64 to)
-{
-	v->seen[dir & 1] = to;
-	v->seen_time = bpf_ktime_get_boot_ns();
-}
-
-/* What a verdict says of [off, off + size): bytes at its beginning to pass over. All of it and no record: ~0. */
-inline_always __u64 verdict_skip(struct verdict *v, int dir, __u64 off, __u64 size)
-{
-	__u64 to = v->skip_to[dir & 1];
-
-	if (to <= off)
-		return 0;
-	if (to == U64_MAX)
-		return to;
-	verdict_seen(v, dir, off + size);
-	if (off + size < to)
-		return U64_MAX;
-	return to - off;
-}
-
-/* epoll watches it: what the linker has to know of an event loop that has shown nothing else yet. */
-inline_always __u16 polled(struct sock *sk, int dir)
-{
-	return dir == DIR_RECV && file_polled(sock_file(sk)) ? EVF_POLLED : 0;
-}
-
-inline_always void piece_init(struct piece *p, const struct conn *c, const struct op *op, struct sock *sk)
-{
-	int dir = op->dir & 1;
-
-	p->conn = c->id;
-	p->off = c->off[dir];
-	p->seq = c->base[dir] + (__u32)p->off;
-	p->flags = (c->tcp ? EVF_SEQ : 0) | polled(sk, dir);
-	p->pid = op->who >> 32;
-	p->tid = (__u32)op->who;
-	p->dir = dir;
-	p->addr = op->addr;
-	p->count = op->count;
-	p->rest = op->size;
-	p->tail = 0;
-	p->at = op->at;
-	p->where = op->where;
-	p->element = 0;
-	p->hole = HOLE_NONE;
-	p->fault = 0;
-}
-
-/* Turns the end of the bytes to capture into a tail, from offset `to` on. */
-inline_always void piece_cut(struct piece *p, __u64 to, __u8 hole)
-{
-	__u64 keep = to > p->off ? to - p->off : 0;
-
-	if (keep >= p->rest)
-		return;
-	p->tail += p->rest - keep;
-	p->rest = keep;
-	p->hole = hole;
-}
-
-/* Passes over n bytes at the beginning; when that is all, the record says so. */
-inline_always void piece_skip(struct piece *p, __u64 n, bool vector)
-{
-	if (n == p->rest + p->tail) {
-		p->tail = n;
-		p->rest = 0;
-		p->hole = HOLE_SKIPPED;
-		return;
-	}
-	count(KC_HOLE_BYTES + HOLE_SKIPPED, n);
-	p->flags |= EVF_PASSED;
-	piece_done(p, n);
-	if (vector)
-		p->at += n;
-	else
-		p->addr += n;
-}
-
-/* Where the frames are known for certain: hands over all but payload to pass over. */
-inline_always bool conn_framed(struct conn *c, struct scratch *s, struct sock *sk, struct verdict *v)
-{
-	struct frame_slot *slot = v->conn == (c->id | VERDICT_FRAMED) ? frame_slot_of(c) : NULL;
-	int dir = s->op.dir & 1;
-	bool followed;
-
-	if (slot && (slot->conn != c->id || !slot->framing))
-		slot = NULL;
-	if (!c->frame[dir].framing && !slot && (c->off[dir] || c->flags & CF_MID))
-		return false;
-	followed = frames_follow(c, s, slot);
-	if (slot)
-		frames_tell(slot, dir, followed);
-	if (!followed || (!slot && !c->framed))
-		return false;
-	piece_init(&s->piece, c, &s->op, sk);
-	if (!frame_emit(s) && (v->conn & ~VERDICT_FRAMED) == c->id)
-		verdict_seen(v, dir, c->off[dir] + s->op.size);
-	return true;
-}
-
 /* Hands over what op moved. c->off is where it began. */
 inline_always void conn_data(struct conn *c, struct scratch *s, const struct source *src, struct sock *sk)
 {
-	struct verdict *v = &verdicts[c->id & (VERDICT_SLOTS - 1)];
-	struct op *op = &s->op;
-	__u64 limit, skip = 0;
-	int dir = op->dir & 1;
+	struct wanted w;
 
-	if (c->last != dir) {
-		c->last = dir;
-		c->turn[dir] = c->off[dir];
-	}
-	limit = c->turn[dir] + TURN_BUDGET;
-	if ((v->conn & ~VERDICT_FRAMED) == c->id) {
-		skip = verdict_skip(v, dir, c->off[dir], op->size);
-		if (skip == U64_MAX) {
-			count(KC_HOLE_BYTES + HOLE_SKIPPED, op->size);
-			return;
-		}
-		if (v->skip_to[dir] > c->turn[dir]) {
-			c->turn[dir] = v->skip_to[dir];
-			limit = c->turn[dir] + TURN_BUDGET;
-		}
-		if (v->grant_to[dir] > limit)
-			limit = v->grant_to[dir];
-	}
-	if (!op->hole)
-		source_locate(src, s, sk);
-	if (conn_framed(c, s, sk, v))
+	if (!conn_wanted(c, &s->op, &w))
 		return;
-	piece_init(&s->piece, c, op, sk);
-	if (skip)
-		piece_skip(&s->piece, skip, op->where >= AT_VECTOR);
-	if (op->where == AT_NOWHERE)
-		piece_cut(&s->piece, 0, op->hole);
-	else
-		piece_cut(&s->piece, limit, HOLE_BUDGET);
-	piece_emit(s->slot, op->where >= AT_VECTOR);
-}
-
-/* A process of which nothing is known yet comes before its first bytes. */
-inline_always void conn_tell(struct conn *c, const struct scratch *s, __u32 tgid)
-{
-	c->flags |= CF_TOLD;
-	if (!proc_told(tgid))
-		proc_tell(tgid, AREA_DATA + s->slot % SCRATCH_LEVELS);
+	if (!s->op.hole)
+		source_locate(src, s, sk);
+	conn_hand(c, s, &w, (c->tcp ? EVF_SEQ : 0) | polled(sk, s->op.dir));
 }
 
 /* Other functions move the bytes from now on, and what they count is something else: in its middle begins another connection. */
@@ -260,6 +120,24 @@ inline_always void conn_again(struct conn *c)
 	c->flags = CF_MID | never;
 }
 
+/* Is this the ciphertext of a session that we read? */
+inline_always bool conn_enciphered(struct conn *c, struct sock *sk, const struct op *op)
+{
+	conn_claims(c, sk, op->who, op->dir);
+	return c->flags & CF_TLS;
+}
+
+/* The kernel enciphers from now on: what a session that we read has shown is not shown again. */
+inline_always void conn_changed(struct conn *c, struct sock *sk, const struct op *op)
+{
+	if (!conn_claims(c, sk, op->who, op->dir) && !(c->flags & CF_TLS)) {
+		conn_again(c);
+		return;
+	}
+	c->prot = sock_prot(sk);
+	c->tcp = 0;
+}
+
 /* The shared body: `size` bytes have moved on a selected socket. */
 inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s, const struct source *src)
 {
@@ -270,18 +148,21 @@ inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s
 	if (!c)
 		return;
 	if (c->family && c->prot != sock_prot(sk) && !(c->flags & CF_FINAL))
-		conn_again(c);
+		conn_changed(c, sk, op);
 	if (!c->id)
 		conn_init(c, sk, op);
-	if (c->flags & (CF_NEVER | CF_FINAL) || !c->family)
+	if (c->flags & (CF_NEVER | CF_FINAL) || !c->family) {
+		if (c->flags & CF_NEVER)
+			conn_claims(c, sk, op->who, op->dir);
 		return;
+	}
 	if (!conn_place(c, sk, op))
 		return;
 	if (!(c->flags & CF_TOLD))
 		conn_tell(c, s, op->who >> 32);
 	if (!(c->flags & CF_OPENED) && !emit_open(sk, c))
 		count(KC_MISSED_DATA, 1);
-	else
+	else if (!conn_enciphered(c, sk, op))
 		conn_data(c, s, src, sk);
 	c->off[op->dir & 1] += op->size;
 	if ((c->flags & CF_ABORTED) && !sock_unread(sk))

@@ -8,7 +8,7 @@ inline_always void data_fill(struct ev_data *e, const struct piece *p, __u32 cap
 	head_fill(&e->h, EV_DATA, p->flags, sizeof(*e) + cap);
 	e->conn = p->conn;
 	e->off = p->off;
-	e->ctx = p->tid;
+	e->ctx = p->ctx;
 	e->pid = p->pid;
 	e->tid = p->tid;
 	e->size = size;

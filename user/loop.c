@@ -83,13 +83,13 @@ static bool was_suspended(const struct loop *l)
 	return d > CLOCK_JUMP_NS || d < -CLOCK_JUMP_NS;
 }
 
-/* Once, not for each connection: what is inside TLS is readable only in the TLS library. */
+/* Once, not for each connection: what is inside TLS is readable only in a TLS library that is hooked. */
 static void say_tls(struct loop *l)
 {
 	if (l->said_tls || !stats[STAT_conns_tls])
 		return;
 	l->said_tls = true;
-	log_info("TLS connections seen: not readable yet, counted in connections_tls_unreadable");
+	log_info("TLS connections seen that no hooked library makes: not readable, counted in connections_tls_unreadable");
 }
 
 /* Who asks --listen is not traced. */
@@ -207,7 +207,7 @@ static void turn(struct loop *l)
 	l->stop |= l->end && now >= l->end;
 	if (n >= READ_MAX || l->stop)
 		return;
-	if (n > 0 || listen_busy(l->listen))
+	if (n > 0)
 		wait_for(l, false, BUSY_MS);
 	else if (probe_idle(l->probe))
 		wait_for(l, true, (l->next_tick - MIN(now, l->next_tick)) / NS_PER_MS + 1);

@@ -116,7 +116,9 @@ struct fs_struct { struct path root; };
 struct hlist_head;
 struct list_head { struct list_head *next; };
 struct file_operations;
+struct inode { unsigned short i_mode; };
 struct file {
+	struct inode *f_inode;
 	void *private_data;
 	struct path f_path;
 	const struct file_operations *f_op;

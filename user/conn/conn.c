@@ -28,6 +28,9 @@ struct conn_table *conn_table_new(const struct conn_config *config, const struct
 	list_init(&t->busy);
 	list_init(&t->unix_);
 	list_init(&t->waiting);
+	list_init(&t->sessions);
+	list_init(&t->enciphered);
+	list_init(&t->late);
 	return t;
 }
 
@@ -44,6 +47,7 @@ static void conn_free(struct conn *c)
 	list_del(&c->lru);
 	list_del(&c->unix_);
 	list_del(&c->waiting);
+	session_unlink(c);
 	pair_fini(&c->pair);
 	flow_disown(c);
 	stream_free(c->flow[DIR_RECV].stream);
@@ -79,6 +83,8 @@ static struct conn *conn_new(struct conn_table *t, const struct ev_open *ev)
 	list_init(&c->lru);
 	list_init(&c->unix_);
 	list_init(&c->waiting);
+	list_init(&c->tls.link);
+	list_init(&c->tls.late);
 	pair_init(&c->pair, t->config.pool, &t->out, &c->info);
 	for (int dir = 0; dir < 2; dir++) {
 		c->flow[dir].stream = stream_new(ev->start[dir], &t->memory_used, t->config.memory_limit);
@@ -157,28 +163,34 @@ static int enlist(struct conn_table *t, struct conn *c)
 	return r;
 }
 
-static void on_open(struct conn_table *t, const struct ev_open *ev)
+struct conn *conn_add(struct conn_table *t, const struct ev_open *ev)
 {
 	struct conn *c;
 
-	if (table_get(&t->by_id, ev->conn))
-		return;
-	stat_inc(conns_opened);
 	if (t->by_id.n >= t->config.max_connections)
 		idle_evict(t);
 	c = conn_new(t, ev);
 	if (!c) {
 		stat_inc(conns_nostate);
-		return;
+		return NULL;
 	}
 	if (!c->flow[DIR_RECV].stream || !c->flow[DIR_SEND].stream || enlist(t, c)) {
 		stat_inc(conns_nostate);
 		conn_free(c);
-		return;
+		return NULL;
 	}
 	enlist_lru(c);
 	if (c->info.family == FAM_UNIX)
 		list_push(&t->unix_, &c->unix_);
+	return c;
+}
+
+static void on_open(struct conn_table *t, const struct ev_open *ev)
+{
+	if (table_get(&t->by_id, ev->conn))
+		return;
+	stat_inc(conns_opened);
+	conn_add(t, ev);
 }
 
 static struct chunk chunk_of(const struct ev_data *ev)
@@ -225,7 +237,7 @@ static void on_data(struct conn_table *t, const struct ev_data *ev)
 }
 
 /* After one or both directions have ended. */
-static void directions_ended(struct conn *c)
+void conn_directions_ended(struct conn *c)
 {
 	int requests = c->doubt.requests;
 
@@ -246,7 +258,7 @@ static void peer_ended(struct conn_table *t, const struct conn *c)
 		return;
 	if (!peer->off)
 		flow_end(peer, DIR_SEND, stream_seen(peer->flow[DIR_SEND].stream), false);
-	directions_ended(peer);
+	conn_directions_ended(peer);
 	if (peer->pair.n)
 		conn_settle(peer);
 	else
@@ -264,6 +276,7 @@ static void on_end(struct conn_table *t, const struct ev_end *ev)
 		unmatched(t, ev->conn);
 		return;
 	}
+	session_carrier_ended(c, dirs, final, reset);
 	first = c->doubt.requests == DIR_SEND ? DIR_SEND : DIR_RECV; /* requests before answers */
 	if (dirs & 1 << first)
 		flow_end(c, (enum ev_dir)first, ev->off[first], reset);
@@ -274,7 +287,7 @@ static void on_end(struct conn_table *t, const struct ev_end *ev)
 	if (final) {
 		conn_finish(c, reset ? CALL_RESET : CALL_CLOSED);
 	} else {
-		directions_ended(c);
+		conn_directions_ended(c);
 		conn_settle(c);
 	}
 }
@@ -302,6 +315,9 @@ void conn_event(struct conn_table *t, const struct ev_head *ev)
 		break;
 	case EV_OPEN:
 		on_open(t, (const struct ev_open *)ev);
+		break;
+	case EV_SESSION:
+		session_event(t, (const struct ev_session *)ev);
 		break;
 	case EV_END:
 		on_end(t, (const struct ev_end *)ev);

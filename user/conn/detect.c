@@ -9,8 +9,7 @@
 static bool give_up(struct conn *c, bool tls)
 {
 	if (tls) {
-		stat_inc(conns_tls);
-		flow_off(c, STAT_drop_out_of_step);
+		session_enciphered(c);
 	} else {
 		flow_opaque(c, STAT_drop_out_of_step);
 	}
@@ -33,6 +32,8 @@ static bool find(struct conn *c, enum ev_dir dir, struct slice in)
 	for (const struct proto_ops *const *p = c->table->config.protocols; *p; p++) {
 		int64_t at;
 
+		if (!session_speaks(c, *p))
+			continue;
 		if (flow_adopt(c, *p))
 			return give_up(c, false);
 		at = c->proto->resync(c->session, dir, in);
@@ -63,11 +64,11 @@ bool detect_step(struct conn *c, enum ev_dir dir)
 	bool more = tls == SNIFF_MORE;
 
 	if (tls == SNIFF_YES)
-		return give_up(c, true);
+		return give_up(c, !c->info.tls);
 	if (c->flow[dir].lost)
 		return find(c, dir, in);
 	for (const struct proto_ops *const *p = c->table->config.protocols; *p; p++) {
-		enum sniff s = (*p)->sniff(in, dir);
+		enum sniff s = session_speaks(c, *p) ? (*p)->sniff(in, dir) : SNIFF_NO;
 
 		if (s == SNIFF_YES)
 			return adopt(c, *p);

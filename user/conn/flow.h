@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Internal to conn/: one connection while it is read. conn.c keeps the table and takes events, flow.c parses, verdict.c tells the kernel, loss.c says what
+ * Internal to conn/: one connection while it is read. conn.c keeps the table and takes events, session.c joins TLS sessions with their sockets, flow.c parses, verdict.c tells the kernel, loss.c says what
  * may be believed after bytes were lost, idle.c what time alone brings.
  */
 #ifndef SPANDREL_CONN_FLOW_H
@@ -63,6 +63,17 @@ struct conn_user { /* who moves bytes */
 	bool shared; /* more than one process did */
 };
 
+struct conn_tls { /* a session and the connection that carries it */
+	uint64_t other;	  /* of a session its carrier, of a carrier its session; connection id, 0: not known */
+	uint64_t since;	  /* not in a session: when TLS was seen here; in a session: when its carrier ended, 0: it has not */
+	struct list link; /* table->sessions, or table->enciphered while nobody claims it */
+	struct list late; /* table->late: its carrier has ended */
+	uint8_t dirs;	  /* of the carrier's directions those that have ended */
+	bool final, reset; /* ... how */
+	uint8_t alpn_len;
+	char alpn[EV_ALPN_MAX];
+};
+
 struct conn {
 	struct conn_info info;
 	struct conn_table *table;
@@ -75,6 +86,7 @@ struct conn {
 	struct pair pair;
 	struct conn_doubt doubt;
 	struct conn_user user;
+	struct conn_tls tls;
 	uint64_t last;	/* time of the last byte */
 	uint64_t listed; /* `last` when it was put in its list */
 	bool busy;	/* which of them */
@@ -90,6 +102,7 @@ struct conn_table {
 	struct table by_id, by_key; /* by_key: UNIX, by self_key */
 	struct list idle, busy;	    /* without and with open requests */
 	struct list unix_, waiting;
+	struct list sessions, enciphered, late; /* the last two in the order of tls.since */
 	uint64_t now; /* newest time of any event */
 	size_t memory_used;
 	uint64_t sweeps;
@@ -159,7 +172,21 @@ void idle_sweep(struct conn_table *t, const struct ev_live *ev);
 void idle_exit(struct conn_table *t, uint32_t pid);
 void idle_evict(struct conn_table *t); /* makes room for one */
 
+/* ---- session.c ---- */
+void session_event(struct conn_table *t, const struct ev_session *ev);
+/* TLS was seen on a connection that nobody reads inside: reads nothing more of it, and counts it unless a session claims it. */
+void session_enciphered(struct conn *c);
+/* One or both directions of a carrier have ended; what its session has not read yet may still come. */
+void session_carrier_ended(struct conn *carrier, uint8_t dirs, bool final, bool reset);
+void session_tick(struct conn_table *t);
+void session_exit(struct conn_table *t, uint32_t pid);
+/* Is `proto` what was agreed on, as far as that is known? */
+bool session_speaks(const struct conn *c, const struct proto_ops *proto);
+void session_unlink(struct conn *c); /* before it is freed */
+
 /* ---- conn.c ---- */
+struct conn *conn_add(struct conn_table *t, const struct ev_open *ev); /* NULL, counted: no room */
+void conn_directions_ended(struct conn *c);			       /* after one or both have */
 void conn_settle(struct conn *c); /* after anything happened to it */
 void conn_finish(struct conn *c, enum call_end why); /* closes its open requests and frees it */
 void conn_forget(struct conn *c, int drop);	     /* drops them, tells the kernel, frees it */

@@ -86,6 +86,7 @@ static void time_out(struct conn *c)
 void idle_tick(struct conn_table *t)
 {
 	ask(t);
+	session_tick(t);
 	list_for_each_safe(at, &t->waiting) {
 		struct conn *c = list_entry(at, struct conn, waiting);
 
@@ -126,6 +127,7 @@ void idle_exit(struct conn_table *t, uint32_t pid)
 		if (c->user.pid == pid && !c->user.shared)
 			conn_finish(c, CALL_CLOSED);
 	}
+	session_exit(t, pid);
 }
 
 void idle_evict(struct conn_table *t)

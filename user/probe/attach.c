@@ -74,6 +74,15 @@ static void set_way(struct way *to, const struct features *f, const struct way_r
 	to->hashed |= to->kprobe;
 }
 
+static void use_row(struct spandrel_bpf *skel, const struct features *f, const struct probe_row *r)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, r->prog);
+
+	bpf_program__set_autoload(prog, true);
+	if (r->need == NEED_IN_FILES && f->uprobe_multi)
+		bpf_program__set_expected_attach_type(prog, (enum bpf_attach_type)UPROBE_MULTI);
+}
+
 static int load_these(struct plan *p, const struct features *f, const bool use[PROBES_MAX], uint32_t ring_size)
 {
 	struct spandrel_bpf *skel = spandrel_bpf__open();
@@ -86,7 +95,7 @@ static int load_these(struct plan *p, const struct features *f, const bool use[P
 		bpf_program__set_autoload(prog, false);
 	for (size_t i = 0; i < n_probe_rows; i++)
 		if (use[i])
-			bpf_program__set_autoload(bpf_object__find_program_by_name(skel->obj, probe_rows[i].prog), true);
+			use_row(skel, f, &probe_rows[i]);
 	set_way(&skel->rodata->way, f, p->way);
 	err = size_maps(skel, ring_size);
 	if (!err)
@@ -196,7 +205,7 @@ static int attach_row(struct plan *p, size_t i, const struct bpf_program *prog)
 		return walk_tasks(p);
 	if (prog == p->skel->progs.each_file)
 		return walk_files(p);
-	if (prog == p->skel->progs.whoami || prog == p->skel->progs.each_unix) /* run when they are asked */
+	if (r->need == NEED_IN_FILES || prog == p->skel->progs.whoami || prog == p->skel->progs.each_unix) /* run when they are asked */
 		return 0;
 	if (r->func)
 		p->links[i] = bpf_program__attach_kprobe(prog, !strncmp(r->prog, "return_", 7), r->func);

@@ -36,6 +36,18 @@ static void read_symbols(struct way *way)
 	}
 }
 
+static bool has_constant(const struct btf *btf, const char *type, const char *name)
+{
+	int id = btf__find_by_name_kind(btf, type, BTF_KIND_ENUM);
+	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, (__u32)id) : NULL;
+	const struct btf_enum *e = t ? btf_enum(t) : NULL;
+
+	for (int i = 0; t && i < btf_vlen(t); i++)
+		if (!strcmp(btf__name_by_offset(btf, e[i].name_off), name))
+			return true;
+	return false;
+}
+
 void features_read(struct features *f)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -47,6 +59,7 @@ void features_read(struct features *f)
 		f->has[i] = !probe_rows[i].name || btf__find_by_name_kind(btf, probe_rows[i].name, probe_rows[i].kind) > 0;
 	f->way.hashed = !has_func(btf, "bpf_sk_storage_tracing_allowed"); /* 5.11, 8e4597c627fb */
 	f->way.io_kthreads = !has_func(btf, "create_io_thread");	  /* 5.12, cc440e8738e5 */
+	f->uprobe_multi = has_constant(btf, "bpf_attach_type", "BPF_TRACE_UPROBE_MULTI");
 	read_symbols(&f->way);
 	hierarchy_read(btf, &f->v1);
 }

@@ -21,6 +21,7 @@ enum probe_need {
 	NEED_OPTIONAL, /* without it something is lost, which `lost` names */
 	NEED_IF_THERE, /* what the kernel has not it does not need either */
 	NEED_HASHED,   /* NEED_ALWAYS where connections are found by address (struct way), else not used */
+	NEED_IN_FILES, /* optional; attached to files when they are found (uprobe.h) */
 	NEED_END,      /* NEED_ALWAYS there, else NEED_OPTIONAL */
 };
 
@@ -49,6 +50,7 @@ struct hierarchy { /* of control groups, v1 */
 struct features {
 	struct btf *btf;      /* NULL: it shows none */
 	bool has[PROBES_MAX]; /* by row */
+	bool uprobe_multi;    /* one link for many probes in a file */
 	struct way way;	      /* but for the way itself */
 	struct hierarchy v1;
 };

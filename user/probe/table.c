@@ -4,12 +4,14 @@
 
 #include "base/scope.h"
 #include "probe/inner.h"
+#include "probe/uprobe.h"
 
 #define TRACEPOINT(prog, tp, need, lost) { prog, NULL, WAY_ALL, need, BTF_KIND_TYPEDEF, "btf_trace_" tp, lost }
 #define ITERATOR(prog, name, need, lost) { prog, NULL, WAY_ALL, need, BTF_KIND_FUNC, "bpf_iter_" name, lost }
 #define SOCKTP(prog, tp, lost) { prog, NULL, WAY_SOCKTP, NEED_ALWAYS, BTF_KIND_TYPEDEF, "btf_trace_" tp, lost }
 #define FEXIT(func, need, lost) { "fexit_" func, NULL, WAY_FENTRY, need, BTF_KIND_FUNC, func, lost }
 #define KPROBE(prog, func, need, lost) { prog, func, WAY_KPROBE, need, BTF_KIND_FUNC, func, lost }
+#define UPROBE(id, prog, lost) { #prog, NULL, WAY_ALL, NEED_IN_FILES, 0, NULL, lost },
 #define KPROBES(enter, ret, func, need, lost) KPROBE(ret, func, need, lost), KPROBE(enter, func, need, lost)
 
 const struct probe_row probe_rows[] = {
@@ -54,6 +56,8 @@ const struct probe_row probe_rows[] = {
 	KPROBES("enter_sendpage", "return_send", "unix_stream_sendpage", NEED_IF_THERE, "bytes sent by sendfile on UNIX sockets"),
 	KPROBES("enter_splice_read", "return_recv", "tcp_splice_read", NEED_OPTIONAL, "the time of bytes spliced from TCP sockets"),
 	KPROBES("enter_splice_read", "return_recv", "unix_stream_splice_read", NEED_OPTIONAL, "bytes spliced from UNIX sockets"),
+	/* put on files as they turn up */
+	UPROBE_PROGRAMS_TABLE(UPROBE)
 	/* last: what is used before this walk is done counts as old */
 	ITERATOR("each_file", "task_file", NEED_OPTIONAL, "telling old UNIX and MPTCP connections from new ones"),
 };

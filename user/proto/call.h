@@ -19,9 +19,10 @@ struct conn_info {
 	uint64_t id;
 	uint64_t self_key, peer_key; /* UNIX */
 	uint32_t netns;
-	uint8_t family; /* enum ev_family */
+	uint8_t family; /* enum ev_family; 0: not known, nor the addresses (a TLS session whose socket is not) */
 	uint8_t role;	/* enum ev_role */
 	bool mid;	/* joined in mid-connection */
+	bool tls;	/* what was inside TLS; addresses are those of the socket below */
 	struct endpoint local, remote;
 	uint8_t path_len; /* UNIX; abstract names begin with NUL */
 	char path[EV_PATH_MAX];
@@ -45,6 +46,12 @@ struct call {
 	uint8_t end;	/* enum call_end */
 	uint64_t took;	/* ns from the first to the last byte, known when the call is described; 0: not yet */
 };
+
+/* False on UNIX sockets, and where the socket is not known. */
+static inline bool call_has_address(const struct call *call)
+{
+	return call->conn.family == FAM_INET || call->conn.family == FAM_INET6;
+}
 
 /* One of many requests that share the connection at a time. */
 static inline bool call_multiplexed(const struct call *call)

@@ -40,6 +40,8 @@ void http_put_peer(struct description *d, const struct http_view *v)
 	const struct conn_info *conn = &v->call->conn;
 	struct slice addr;
 
+	if (!conn->family)
+		return;
 	if (conn->family != FAM_UNIX) {
 		addr = describe_addr(d, conn->remote.addr);
 		describe_str(d, "network.peer.address", addr);

@@ -48,7 +48,7 @@ static void server_from_peer(struct http_view *v, struct description *d)
 	struct slice parts[3] = { SLICE("["), describe_addr(d, peer->addr), SLICE("]") };
 	char text[8];
 
-	if (v->call->conn.family == FAM_UNIX || !parts[1].n)
+	if (!call_has_address(v->call) || !parts[1].n)
 		return;
 	v->server = (struct http1_authority){ .host = parts[1], .port = peer->port,
 					      .v6 = slice_find(parts[1], ':') >= 0 };
@@ -100,7 +100,7 @@ static void find_scheme(struct http_view *v)
 	if (scheme_valid(said))
 		v->scheme = said.n == 5 ? SLICE("https") : SLICE("http");
 	else if (!hidden(v, H1_SCHEME))
-		v->scheme = SLICE("http");
+		v->scheme = v->call->conn.tls ? SLICE("https") : SLICE("http");
 }
 
 static void find_target(struct http_view *v)
@@ -141,7 +141,7 @@ struct slice http_view_client(const struct http_view *v, struct description *d)
 		return SLICE_NONE;
 	if (hop.n)
 		return http1_node_address(hop);
-	return v->call->conn.family == FAM_UNIX ? SLICE_NONE : describe_addr(d, v->call->conn.remote.addr);
+	return call_has_address(v->call) ? describe_addr(d, v->call->conn.remote.addr) : SLICE_NONE;
 }
 
 /* Abstract names are written with @. */

@@ -61,6 +61,12 @@ static uint64_t tuple_key(const struct call *call)
 	return mix_endpoint(endpoint_key(c, client), server);
 }
 
+/* Where bytes are told by their number from the connection's beginning, which both ends must have seen; else by TCP's sequence numbers. */
+static bool by_offset(const struct exchange *x)
+{
+	return x->call.conn.family == FAM_UNIX || x->call.conn.tls;
+}
+
 /*
  * Where the first byte of the request stood, the same at both ends; of a stream its id, which is known where the position is
  * not: joined in mid-connection, or one of many that came together.
@@ -69,18 +75,18 @@ static uint64_t place_key(const struct exchange *x)
 {
 	if (call_multiplexed(&x->call))
 		return x->key;
-	return x->call.conn.family == FAM_UNIX ? x->req_off : x->req_seq;
+	return by_offset(x) ? x->req_off : x->req_seq;
 }
 
 static bool place_known(const struct exchange *x)
 {
-	return x->call.conn.family == FAM_UNIX ? !x->call.conn.mid : x->has_seq;
+	return by_offset(x) ? !x->call.conn.mid : x->has_seq;
 }
 
 static bool same_place(const struct exchange *a, const struct exchange *b)
 {
 	if (place_known(a) && place_known(b))
-		return a->call.conn.family == FAM_UNIX ? a->req_off == b->req_off : a->req_seq == b->req_seq;
+		return by_offset(a) ? a->req_off == b->req_off : a->req_seq == b->req_seq;
 	return call_multiplexed(&a->call) && call_multiplexed(&b->call) && a->key == b->key;
 }
 
@@ -88,11 +94,9 @@ static bool can_meet(const struct exchange *x)
 {
 	const struct conn_info *c = &x->call.conn;
 
-	if (call_multiplexed(&x->call))
-		return c->family != FAM_UNIX || (c->self_key && c->peer_key);
-	if (c->family == FAM_UNIX)
-		return c->self_key && c->peer_key && !c->mid;
-	return x->has_seq;
+	if (!c->family || (c->family == FAM_UNIX && (!c->self_key || !c->peer_key)))
+		return false;
+	return call_multiplexed(&x->call) || place_known(x);
 }
 
 static bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
@@ -106,7 +110,7 @@ static bool same_request(const struct exchange *a, const struct exchange *b)
 	const struct conn_info *c = &a->call.conn, *d = &b->call.conn;
 	bool swapped = a->call.server != b->call.server;
 
-	if ((c->family == FAM_UNIX) != (d->family == FAM_UNIX))
+	if ((c->family == FAM_UNIX) != (d->family == FAM_UNIX) || c->tls != d->tls)
 		return false;
 	if (c->family == FAM_UNIX)
 		return same_place(a, b) &&

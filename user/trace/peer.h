@@ -2,7 +2,7 @@
 /*
  * The two ends of one connection on this host. Private to cause. TCP: the end points swapped and the same sequence number
  * of the request's first byte (and one network namespace, if the address is a loopback one); UNIX: the keys of
- * both sockets crossed and the same offset. Of a stream the same id instead, where one end does not know its position.
+ * both sockets crossed and the same offset; TLS: the same of its socket, and the same offset in the plaintext. Of a stream the same id instead, where one end does not know its position.
  * Exactly one end of each kind, or none.
  *
  * A send is seen when it returns, so the other end may be seen later: an exchange that has ended waits PEER_GRACE for it

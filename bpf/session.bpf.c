@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+#define BY_READING
+#include "session.h"
+
+checked_alone int session_nested(__u64 who, __u64 id, __u32 polled)
+{
+	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &who);
+	struct session_key key = { 0 };
+	struct session *s;
+	int claims = 0;
+
+	if (!call || !call->kind)
+		return 0;
+	if (call->carrier == id)
+		claims = CLAIM_NOTED;
+	else if (call->carrier)
+		call->mixed = 1;
+	else
+		call->carrier = id;
+	call->polled |= polled;
+	key.session = call->session;
+	key.tgid = who >> 32;
+	s = session_find(&key);
+	return s && s->carrier == id ? claims | CLAIM_CARRIED : claims;
+}
+
+checked_alone int session_arrives(__u64 sk, __u64 who, __u64 id)
+{
+	struct session_key *key = bpf_map_lookup_elem(&awaited, &sk), of;
+	__u32 *awaits = &tls_awaits[(who >> 32) & (TLS_SLOTS - 1)];
+	struct session *s;
+
+	if (!key || key->tgid != who >> 32)
+		return 0;
+	of = *key;
+	if (!bpf_map_delete_elem(&awaited, &sk))
+		__sync_fetch_and_add(awaits, -1);
+	s = session_find(&of);
+	if (!s || s->sk != sk)
+		return 0;
+	session_bind(s, id, BIND_FD, who);
+	return s->carrier == id ? CLAIM_CARRIED : 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * TLS sessions: each has a struct conn of its own, for the plaintext, in `sessions`. Which socket carries it is learnt from the socket
+ * operations between the beginning and the end of one of its calls on the same thread (BIND_NESTED), which is proof only once the
+ * end was seen; or from the descriptor that the session was given (BIND_FD). It stays with that socket until that has ended.
+ */
+#ifndef SPANDREL_SESSION_H
+#define SPANDREL_SESSION_H
+
+#include "emit.h"
+
+/* ---- what the sockets' hooks ask ---- */
+
+enum { CLAIM_NOTED = 1, CLAIM_CARRIED = 2 };
+
+/*
+ * A thread has moved bytes on connection `id` (SESSION_NEVER: on one that may not be traced). Inside a TLS call as far as we know:
+ * notes it. CLAIM_CARRIED: it carries that call's session; CLAIM_NOTED: it was noted in this call before. Global functions: see piece.h.
+ */
+int session_nested(__u64 who, __u64 id, __u32 polled);
+/* The session that was given the descriptor of the socket at this address has connection `id`: CLAIM_CARRIED, or 0. */
+int session_arrives(__u64 sk, __u64 who, __u64 id);
+
+/* epoll watches it: what the linker has to know of an event loop that has shown nothing else yet. */
+inline_always __u16 polled(struct sock *sk, int dir)
+{
+	return dir == DIR_RECV && file_polled(sock_file(sk)) ? EVF_POLLED : 0;
+}
+
+/* Does this connection carry a session that we read? Looks into no map where neither thread nor process is about to. */
+subprog int conn_claims(struct conn *c, struct sock *sk, __u64 who, int dir)
+{
+	int claims = 0;
+	__u64 at;
+
+	if (!c || !sk)
+		return 0;
+
+	if (tls_threads[(__u32)who & (TLS_SLOTS - 1)])
+		claims = session_nested(who, c->flags & CF_NEVER ? SESSION_NEVER : c->id, polled(sk, dir));
+	if (tls_awaits[(who >> 32) & (TLS_SLOTS - 1)] && !(c->flags & (CF_TLS | CF_NEVER))) {
+		bpf_probe_read_kernel(&at, sizeof(at), &sk); /* a number, no pointer any more */
+		claims |= session_arrives(at, who, c->id);
+	}
+	if (claims & CLAIM_CARRIED)
+		c->flags |= CF_TLS;
+	return claims;
+}
+
+/* ---- a session ---- */
+
+inline_always struct session *session_find(const struct session_key *key)
+{
+	struct session *s = bpf_map_lookup_elem(&sessions, key);
+
+	return s && s->conn.id && s->mm == (__u64)BPF_CORE_READ(current_task(), mm) ? s : NULL;
+}
+
+/* 1 once the record is in the ring. */
+inline_always int emit_session(struct session *s)
+{
+	struct conn *c = &s->conn;
+	struct ev_session *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+
+	if (!e) {
+		count(KC_MISSED_SESSION, 1);
+		return 0;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	head_fill(&e->h, EV_SESSION, c->flags & CF_MID || (!(c->flags & CF_OPENED) && (c->off[0] || c->off[1])) ? EVF_MID : 0, sizeof(*e));
+	e->conn = c->id;
+	e->carrier = s->carrier;
+	e->start[0] = c->off[0];
+	e->start[1] = c->off[1];
+	e->pid = c->pid;
+	e->tid = c->tid;
+	e->binding = s->binding;
+	e->alpn_len = s->alpn_len;
+	__builtin_memcpy(e->alpn, s->alpn, EV_ALPN_MAX);
+	emit_submit(e);
+	c->flags |= CF_OPENED;
+	return 1;
+}
+
+/* The handle stands for another session from now on, of whose beginning nothing was missed unless `flags` says so. */
+inline_always void session_begin(struct session *s, __u64 who, __u16 flags)
+{
+	__builtin_memset(s, 0, sizeof(*s));
+	s->mm = (__u64)BPF_CORE_READ(current_task(), mm);
+	s->conn.flags = flags;
+	s->conn.pid = who >> 32;
+	s->conn.tid = (__u32)who;
+	s->conn.last = DIR_SEND;
+	s->conn.id = conn_new_id();
+	count(KC_SESSIONS, 1);
+}
+
+/* Of a connection id: only what ended later in the same slot can hide that it has not. */
+inline_always bool conn_ended(__u64 id)
+{
+	return conns_ended[id & (ENDED_SLOTS - 1)] >= id;
+}
+
+/* Nothing more comes of it, its handle may be used again. */
+inline_always void session_over(struct session *s, __u32 pid)
+{
+	conn_end(&s->conn, 3, EVF_FINAL, pid);
+	count(KC_SESSIONS_ENDED, 1);
+}
+
+/* Its socket is known: told at once, so that nobody takes the ciphertext for a connection that cannot be read. */
+inline_always void session_bind(struct session *s, __u64 carrier, __u8 binding, __u64 who)
+{
+	if (s->carrier == carrier)
+		return;
+	if (carrier == SESSION_NEVER) {
+		s->conn.flags |= CF_NEVER;
+		return;
+	}
+	if (s->carrier && !conn_ended(s->carrier)) /* a socket that the library uses beside it: a cache, a service that signs … */
+		return;
+	if (s->carrier) {
+		session_over(s, who >> 32);
+		session_begin(s, who, 0);
+	}
+	s->carrier = carrier;
+	s->binding = binding;
+	emit_session(s);
+}
+
+#endif

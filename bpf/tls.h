@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Calls of TLS libraries: a program at a function's beginning notes the call (tls_begin), one at its end hands over what it moved
+ * (tls_end). `key` names the execution context: the thread's pid_tgid, or process id << 32 | a number with bit 31 set, which no
+ * thread has. Of calls inside each other the outermost counts. A process that is not selected costs the look-up that says so.
+ *
+ * For programs at user-space probes: a file that includes this defines BY_READING before.
+ */
+#ifndef SPANDREL_TLS_H
+#define SPANDREL_TLS_H
+
+#include "arch.h"
+#include "hand.h"
+#include "session.h"
+#include "task.h"
+
+#define TLS_NEST_MAX (256 * 1024) /* bytes of stack below a call in which another one is taken to be inside it */
+#define TLS_FRAME_MAX (32 * 1024) /* of stack that a function takes before its probe */
+
+/* ---- the call in progress ---- */
+
+inline_always void tls_thread_add(__u64 key, int n)
+{
+	__sync_fetch_and_add(&tls_threads[(__u32)key & (TLS_SLOTS - 1)], n);
+}
+
+/* Its end was not seen. Not seeing it is normal where only ends that move something pass a probe. */
+inline_always void tls_unfinished(struct tls_call *c)
+{
+	if (c->sure & (1 << c->kind))
+		count(KC_TLS_UNFINISHED, 1);
+}
+
+/* Called inside the call in progress? sp 0: not known, so no. */
+inline_always bool tls_inside(struct tls_call *c, __u64 sp)
+{
+	if (!sp || sp >= c->sp || c->sp - sp > TLS_NEST_MAX)
+		return false;
+	if (!c->nested || sp >= c->inner_sp) { /* the one before has returned */
+		c->nested = 0;
+		c->inner_sp = sp;
+	}
+	c->nested++;
+	return true;
+}
+
+/* `now` says what the call is: kind, dir, session, buffer, length, out, sp. */
+inline_always void tls_begin(__u64 key, const struct tls_call *now)
+{
+	struct tls_call *c = bpf_map_lookup_elem(&tls_calls, &key);
+	__u16 sure;
+
+	if (!c) {
+		if (!bpf_map_update_elem(&tls_calls, &key, now, BPF_ANY))
+			tls_thread_add(key, 1);
+		return;
+	}
+	if (!c->kind)
+		tls_thread_add(key, 1);
+	else if (tls_inside(c, now->sp))
+		return;
+	else if (c->sp != now->sp || c->session != now->session) /* else one jumped into the other */
+		tls_unfinished(c);
+	sure = c->sure;
+	*c = *now;
+	c->sure = sure;
+}
+
+/* What an end leaves on the stack of what its beginning saw there. */
+inline_always bool tls_end_inside(const struct tls_call *c, __u64 sp, bool every)
+{
+	return every ? sp <= c->inner_sp + RETURN_SIZE : sp < c->inner_sp + RETURN_SIZE;
+}
+
+/* The outermost call ends here: a copy of it. every: no end of such calls goes unseen. sp 0: not known. */
+inline_always bool tls_finish(__u64 key, __u64 sp, bool every, struct tls_call *out)
+{
+	struct tls_call *c = bpf_map_lookup_elem(&tls_calls, &key);
+
+	if (!c || !c->kind)
+		return false;
+	if (sp && c->nested && tls_end_inside(c, sp, every)) {
+		c->nested--;
+		return false;
+	}
+	*out = *c;
+	if (every)
+		c->sure |= 1 << (c->kind & 15);
+	c->kind = 0;
+	tls_thread_add(key, -1);
+	if (!sp || sp <= out->sp + RETURN_SIZE + TLS_FRAME_MAX)
+		return true;
+	count(KC_TLS_UNFINISHED, 1); /* the end of one further up */
+	return false;
+}
+
+/* ---- its session ---- */
+
+/* The session of a handle, made if there is none: `flags` are then CF_MID or 0. */
+inline_always struct session *session_make(__u64 session, __u64 who, __u16 flags)
+{
+	static const struct session none;
+	struct session_key key = { .session = session, .tgid = who >> 32 };
+	struct session *s = session_find(&key);
+
+	if (s)
+		return s;
+	bpf_map_update_elem(&sessions, &key, (void *)&none, BPF_ANY);
+	s = bpf_map_lookup_elem(&sessions, &key);
+	if (s)
+		session_begin(s, who, flags);
+	else
+		count(KC_NO_SESSION, 1);
+	return s;
+}
+
+/* Freed, or cleared for another use. libssl clears a new one inside its handshake: one that was not used stays what it is. */
+inline_always void session_free(__u64 session, __u32 tgid)
+{
+	struct session_key key = { .session = session, .tgid = tgid };
+	struct session *s = session_find(&key);
+
+	if (!s || (!s->carrier && !s->conn.off[0] && !s->conn.off[1]))
+		return;
+	session_over(s, tgid);
+	bpf_map_delete_elem(&sessions, &key);
+}
+
+/* The socket that it will use. */
+inline_always void session_await(struct session *s, const struct session_key *key, __u64 sk, __u64 who)
+{
+	if (!sk || s->sk == sk)
+		return;
+	if (s->carrier && s->sk) {
+		session_over(s, who >> 32);
+		session_begin(s, who, 0);
+	}
+	s->sk = sk;
+	if (!s->carrier && !bpf_map_update_elem(&awaited, &sk, key, BPF_ANY))
+		__sync_fetch_and_add(&tls_awaits[(who >> 32) & (TLS_SLOTS - 1)], 1);
+}
+
+/* The address of the TCP or UNIX stream socket that a descriptor of this process leads to, 0: of none. A number. */
+inline_always __u64 fd_sock(__u32 fd)
+{
+	struct fdtable *fdt = BPF_CORE_READ(current_task(), files, fdt);
+	struct file *file = NULL;
+	struct socket *socket;
+	struct sock *sk;
+
+	if (fd >= BPF_CORE_READ(fdt, max_fds))
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(fdt, fd) + fd);
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	socket = BPF_CORE_READ(file, private_data);
+	sk = BPF_CORE_READ(socket, sk);
+	return sk && sock_kind(sk) != KIND_NONE ? (__u64)sk : 0;
+}
+
+/* ---- what has moved ---- */
+
+/* Of a selected port, as far as ports are selected: not said before the socket is known. */
+inline_always bool session_wanted(const struct session *s)
+{
+	return !(s->conn.flags & CF_NEVER) && (s->carrier || (!knobs.port_need && !knobs.port_exclude));
+}
+
+/* Plaintext that has moved in a session: scratch->op, whose bytes are located. */
+inline_always void session_moved(struct session *s, struct scratch *at)
+{
+	struct conn *c = &s->conn;
+	struct op *op = &at->op;
+	struct wanted w;
+	__u16 flags = op->dir == DIR_RECV && (s->polled || !s->carrier) ? EVF_POLLED : 0; /* who deciphers in memory has a loop */
+
+	if (session_wanted(s)) {
+		if (!(c->flags & CF_TOLD))
+			conn_tell(c, at, op->who >> 32);
+		if (!(c->flags & CF_OPENED) && !emit_session(s))
+			count(KC_MISSED_DATA, 1);
+		else if (conn_wanted(c, op, &w))
+			conn_hand(c, at, &w, flags);
+	}
+	c->off[op->dir & 1] += op->size;
+}
+
+/* The plaintext that a call moved, by what it returned. More than it was given is no count of ours. */
+inline_always __u32 tls_moved(const struct tls_call *c, __u64 result)
+{
+	__s32 r = result;
+	__u64 n = 0;
+
+	if (c->kind == TLS_ALL)
+		return r ? 0 : c->length;
+	if (c->kind == TLS_EX) {
+		if ((r != 1 && r != 7000) || bpf_probe_read_user(&n, sizeof(n), (void *)c->out))
+			return 0;
+		return n <= c->length ? n : 0;
+	}
+	if (r <= 0 || (c->kind != TLS_COUNT && c->kind != TLS_HOLE))
+		return 0;
+	return c->kind == TLS_HOLE || !c->length || (__u32)r <= c->length ? r : 0; /* GnuTLS goes on with what it was given before */
+}
+
+/* Hands over n bytes of a call. */
+inline_always void tls_hand(struct session *s, const struct tls_call *c, __u32 n, __u64 who, __u64 ctx)
+{
+	struct scratch *at = scratch_take();
+	int dir = c->dir & 1;
+
+	if (!at) {
+		count(KC_MISSED_DATA, 1);
+		s->conn.off[dir] += n;
+		return;
+	}
+	__builtin_memset(&at->op, 0, sizeof(at->op));
+	at->op.size = n;
+	at->op.dir = dir;
+	at->op.who = who;
+	at->op.ctx = ctx;
+	if (c->kind == TLS_HOLE || !c->length) {
+		op_hole(&at->op, HOLE_NO_BUFFER);
+	} else {
+		at->op.where = AT_BUFFER;
+		at->op.addr = c->buffer;
+	}
+	session_moved(s, at);
+	scratch_give(at);
+}
+
+/* The protocol's name that a call gave. */
+inline_always void session_name(struct session *s, const struct tls_call *c)
+{
+	struct {
+		__u64 name;
+		__u32 length, reserved;
+	} d = { 0 };
+
+	if (c->kind == TLS_DATUM) {
+		if (bpf_probe_read_user(&d, sizeof(d), (void *)c->buffer))
+			return;
+	} else if (bpf_probe_read_user(&d.name, sizeof(d.name), (void *)c->buffer) ||
+		   bpf_probe_read_user(&d.length, sizeof(d.length), (void *)c->out)) {
+		return;
+	}
+	if (!d.name || !d.length || d.length > EV_ALPN_MAX || s->alpn_len == d.length)
+		return;
+	if (bpf_probe_read_user(s->alpn, BOUND(d.length, EV_ALPN_MAX), (void *)d.name))
+		return;
+	s->alpn_len = d.length;
+	if (s->conn.flags & CF_OPENED)
+		emit_session(s);
+}
+
+/* A call that tls_finish() gave has returned `result`. */
+inline_always void tls_end(const struct tls_call *c, __u64 result, __u64 who, __u64 ctx)
+{
+	__u32 n = tls_moved(c, result);
+	struct session *s;
+
+	if (!n && !c->carrier && c->kind != TLS_NAME && c->kind != TLS_DATUM)
+		return;
+	s = session_make(c->session, who, CF_MID);
+	if (!s)
+		return;
+	s->polled |= c->polled;
+	if (c->carrier && !c->mixed)
+		session_bind(s, c->carrier, BIND_NESTED, who);
+	if (c->kind == TLS_NAME || c->kind == TLS_DATUM)
+		session_name(s, c);
+	if (n)
+		tls_hand(s, c, n, who, ctx);
+}
+
+#endif
