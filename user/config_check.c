@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "listen.h"
 #include "probe/probe.h"
 #include "trace/sample.h"
 
@@ -136,6 +137,8 @@ int config_check_lists(const struct config *c, char *error, size_t size)
 		r = check_urls(&c->export, error, size);
 	if (!r && c->operate.control && strlen(c->operate.control) > 107)
 		r = refuse(error, size, "control", "a path of at most 107 bytes", slice_str(c->operate.control));
+	if (!r && c->operate.listen && !listen_address_valid(c->operate.listen))
+		r = refuse(error, size, "listen", "HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH", slice_str(c->operate.listen));
 	return r ? r : check_sample(c, error, size);
 }
 

@@ -32,6 +32,7 @@ struct listen {
 	struct listen_pages pages;
 	struct client clients[LISTEN_CONNECTIONS];
 	uint64_t now, paused; /* no accept() before */
+	bool busy;
 	struct buf body;
 };
 
@@ -221,13 +222,16 @@ void listen_turn(struct listen *l, uint64_t now)
 	if (!l)
 		return;
 	l->now = now;
-	if (!clients_accept(l, clients_expire(l)))
-		return;
-	for (int i = 0; i < RUNS; i++) {
+	l->busy = clients_accept(l, clients_expire(l)) > 0;
+	for (int i = 0; i < RUNS && l->busy; i++) {
 		MHD_run(l->daemon);
-		if (MHD_get_timeout(l->daemon, &wait) != MHD_YES || wait)
-			break;
+		l->busy = MHD_get_timeout(l->daemon, &wait) == MHD_YES && !wait;
 	}
+}
+
+bool listen_busy(const struct listen *l)
+{
+	return l && l->busy;
 }
 
 unsigned listen_fds(const struct listen *l, struct curl_waitfd *to)
@@ -249,6 +253,14 @@ size_t listen_doors(const struct listen *l, struct own_end *to, size_t max)
 
 /* ---- life ---- */
 
+/* Paths are compared as they came: none of ours needs an escape, and %00 would end one early. */
+static size_t leave_escapes(void *arg, struct MHD_Connection *c, char *text)
+{
+	(void)arg;
+	(void)c;
+	return strlen(text);
+}
+
 /* Connections are accepted here, not by the server: it would leave who comes waiting while all places are taken. */
 static int start_server(struct listen *l)
 {
@@ -257,6 +269,7 @@ static int start_server(struct listen *l)
 	l->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, l,
 				     MHD_OPTION_CONNECTION_LIMIT, (unsigned)LISTEN_CONNECTIONS,
 				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LISTEN_HEAD,
+				     MHD_OPTION_UNESCAPE_CALLBACK, leave_escapes, NULL,
 				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
 				     MHD_OPTION_NOTIFY_COMPLETED, on_answered, l,
 				     MHD_OPTION_END);

@@ -31,6 +31,7 @@ struct listen_pages {
 struct listen;
 struct own_end;
 
+bool listen_address_valid(const char *address); /* by its form alone */
 /*
  * HOST:PORT, [IPV6]:PORT, :PORT (IPv4 loopback) or unix:PATH (mode 0600). Takes the address; nobody is let in before
  * listen_start(). Both: 0, or -errno after one line that names the address.
@@ -44,6 +45,9 @@ void listen_close(struct listen *l); /* NULL is fine, here and below */
 unsigned listen_fds(const struct listen *l, struct curl_waitfd *to);
 /* Once a turn of the loop; now: any clock that does not go back, ns. */
 void listen_turn(struct listen *l, uint64_t now);
+
+/* Is there work that waits for nothing? Then the loop sleeps only shortly. */
+bool listen_busy(const struct listen *l);
 
 /* Where it can be reached, netns left open: with a wildcard address all addresses of this host. How many, at most max. */
 size_t listen_doors(const struct listen *l, struct own_end *to, size_t max);

@@ -16,6 +16,7 @@
 #include "base/scope.h"
 #include "base/slice.h"
 #include "event.h"
+#include "listen.h"
 #include "unix_bind.h"
 
 #define BACKLOG 128
@@ -72,7 +73,7 @@ static int listen_tcp(const char *address)
 	int r;
 
 	if (!place_parse(address, &place))
-		return log_ret(-EINVAL, "--listen: expected HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH, got \"%s\"", address);
+		return -EINVAL;
 	r = getaddrinfo(place.host, place.port, &hints, &found);
 	if (r)
 		return log_ret(-EADDRNOTAVAIL, "--listen %s: %s", address, gai_strerror(r));
@@ -98,9 +99,23 @@ static int listen_unix(const char *path, char **out)
 	return TAKE_FD(fd);
 }
 
+static bool is_unix(const char *address)
+{
+	return !strncmp(address, "unix:", 5);
+}
+
+bool listen_address_valid(const char *address)
+{
+	struct sockaddr_un a;
+	struct place place;
+	socklen_t size;
+
+	return is_unix(address) ? !unix_address(address + 5, &a, &size) : place_parse(address, &place);
+}
+
 int listen_socket(const char *address, char **path)
 {
-	return strncmp(address, "unix:", 5) ? listen_tcp(address) : listen_unix(address + 5, path);
+	return is_unix(address) ? listen_unix(address + 5, path) : listen_tcp(address);
 }
 
 /* "127.0.0.1:9464": port 0 has become one by now. */

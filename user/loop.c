@@ -207,7 +207,7 @@ static void turn(struct loop *l)
 	l->stop |= l->end && now >= l->end;
 	if (n >= READ_MAX || l->stop)
 		return;
-	if (n > 0)
+	if (n > 0 || listen_busy(l->listen))
 		wait_for(l, false, BUSY_MS);
 	else if (probe_idle(l->probe))
 		wait_for(l, true, (l->next_tick - MIN(now, l->next_tick)) / NS_PER_MS + 1);

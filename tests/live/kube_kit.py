@@ -98,7 +98,7 @@ class Cluster:
             f"--client-ca-file={self.ca}", f"--token-auth-file={f('tokens.csv')}", "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={f('accounts.key')}", f"--service-account-signing-key-file={f('accounts.key')}",
             "--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount",
-            "--endpoint-reconciler-type=none", f"--cert-dir={self.dir}", f"--audit-log-path={f('audit.log')}", f"--audit-policy-file={self.audit()}",
+            "--allow-privileged=true", "--endpoint-reconciler-type=none", f"--cert-dir={self.dir}", f"--audit-log-path={f('audit.log')}", f"--audit-policy-file={self.audit()}",
             *self.flags], self.name, env={"GOMEMLIMIT": "400MiB"})
         end = time.monotonic() + PATIENCE
         while True:
