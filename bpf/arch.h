@@ -12,7 +12,7 @@ enum {
 	NR_read = 0, NR_write = 1, NR_readv = 19, NR_writev = 20, NR_preadv2 = 327, NR_pwritev2 = 328,
 	NR_recvfrom = 45, NR_recvmsg = 47, NR_recvmmsg = 299,
 	NR_sendto = 44, NR_sendmsg = 46, NR_sendmmsg = 307,
-	NR_sendfile = 40, NR_splice = 275, NR_io_uring_enter = 426,
+	NR_sendfile = 40, NR_splice = 275, NR_io_uring_enter = 426, NR_mmap = 9,
 };
 
 /* The kernel's address of a page's bytes, 0 where that cannot be known. All memory is mapped in one piece, in the order of the pages. */
@@ -63,7 +63,7 @@ enum {
 	NR_read = 63, NR_write = 64, NR_readv = 65, NR_writev = 66, NR_preadv2 = 286, NR_pwritev2 = 287,
 	NR_recvfrom = 207, NR_recvmsg = 212, NR_recvmmsg = 243,
 	NR_sendto = 206, NR_sendmsg = 211, NR_sendmmsg = 269,
-	NR_sendfile = 71, NR_splice = 76, NR_io_uring_enter = 426,
+	NR_sendfile = 71, NR_splice = 76, NR_io_uring_enter = 426, NR_mmap = 222,
 };
 
 /* The kernel's map of memory begins where its configuration says, which nothing shows. */

@@ -52,6 +52,19 @@ inline_always bool file_polled(struct file *file)
 	return BPF_CORE_READ(old, f_ep_links.next) != (void *)old + bpf_core_field_offset(old->f_ep_links);
 }
 
+/* When the file was changed last, s. A timespec until 6.6, under another name until 6.10 (12cd44023651, 3aa63a569c64). */
+inline_always __u64 inode_mtime(struct inode *inode)
+{
+	struct inode___610 *newer = (void *)inode;
+	struct inode___66 *old = (void *)inode;
+
+	if (bpf_core_field_exists(inode->i_mtime_sec))
+		return BPF_CORE_READ(inode, i_mtime_sec);
+	if (bpf_core_field_exists(newer->__i_mtime))
+		return BPF_CORE_READ(newer, __i_mtime.tv_sec);
+	return BPF_CORE_READ(old, i_mtime.tv_sec);
+}
+
 /* The id of the control group `level` steps below the root. 6.1 has pointers where there were ids (7f203bc89eb6). */
 inline_always __u64 cgroup_ancestor(struct cgroup *cgroup, __u32 level)
 {

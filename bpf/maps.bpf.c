@@ -15,6 +15,8 @@ __u32 tls_threads[TLS_SLOTS] __attribute__((aligned(64)));
 __u32 tls_awaits[TLS_SLOTS] __attribute__((aligned(64)));
 __u64 conns_ended[ENDED_SLOTS] __attribute__((aligned(64)));
 __u32 keep;
+__u32 find __attribute__((aligned(64)));
+struct identify identified;
 struct whoami self;
 
 char LICENSE[] SEC("license") = "GPL";

@@ -195,6 +195,23 @@ struct { /* processes that user space was told of: their exec and exit concern i
 	__type(value, __u8);
 } told SEC(".maps") __weak;
 
+#define FILES_KNOWN 4096
+
+struct { /* enum file_state; what is forgotten is asked again */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FILES_KNOWN);
+	__type(key, struct file_id);
+	__type(value, __u32);
+} files SEC(".maps") __weak;
+
+struct { /* processes that map a file which user space was told of: their children, programs and ends concern it */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PROCS_MAX);
+	__type(key, __u32);
+	__type(value, __u8);
+} holders SEC(".maps") __weak;
+
 struct { /* ends of the tracer's own connections */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 256);
@@ -334,10 +351,11 @@ struct { /* SCRATCH_LEVELS for each processor, set before loading; too large for
 } scratches SEC(".maps") __weak;
 
 #define WALK_PATH 1024
-#define WALK_AREAS (5 + SCRATCH_LEVELS) /* select.h */
+#define WALK_AREAS (6 + SCRATCH_LEVELS) /* select.h */
 
 struct walk { /* work area of the selectors, not on the stack for the same reason */
 	__u8 path[WALK_PATH + 256]; /* written from its end */
+	struct file *file; /* whose path is wanted */
 	struct dentry *dentry;
 	struct mount *mnt;
 	__u32 pos;	  /* the path so far is path[pos …] */
@@ -375,6 +393,8 @@ extern __u32 tls_threads[TLS_SLOTS]; /* by thread id: calls of sessions in progr
 extern __u32 tls_awaits[TLS_SLOTS];  /* by process id: entries in awaited. 0: none of the process, certainly */
 extern __u64 conns_ended[ENDED_SLOTS]; /* by connection id: the last one that ended */
 extern __u32 keep; /* enum sel_kind: a walk over all tasks leaves what is known of these */
+extern __u32 find; /* 1: files that selected processes map are told of; 2: and each_task() lists the selected processes */
+extern struct identify identified; /* question and answer of the program identify */
 extern struct whoami self; /* answer of the program whoami */
 
 inline_always void count(__u32 which, __u64 n)

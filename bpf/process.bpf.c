@@ -2,7 +2,15 @@
 /* Processes: which are selected, from their first instruction on; and what user space is told of them. */
 #include "tell.h"
 #include "compat.h"
+#include "mapped.h"
 #include "mmsg.h"
+
+/* It was not selected, by what it is or does now it may be. */
+inline_always void proc_joined(struct task_struct *task, __u32 tgid, bool was)
+{
+	if (!was && proc_selected(tgid))
+		mapped_join(task, tgid);
+}
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
@@ -16,6 +24,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	/* selected by what it is: told at once. Selected by what it does: told when it does it */
 	if (knobs.need ? bits_selected(bits) : proc_told(tgid))
 		proc_tell(tgid, AREA_EXEC);
+	mapped_exec(task, tgid);
 	return 0;
 }
 
@@ -24,12 +33,16 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	__u32 tgid = child->tgid, bits;
 
-	if (!knobs.check || (__u32)child->pid != tgid || (__u32)parent->tgid == tgid)
+	if ((__u32)child->pid != tgid || (__u32)parent->tgid == tgid)
+		return 0;
+	mapped_fork(parent, tgid);
+	if (!knobs.check)
 		return 0;
 	bits = proc_bits(parent->tgid);
 	if (knobs.check & SEL_PLACE) /* clone3 may put it elsewhere */
 		bits = (bits & ~BITS_OF(SEL_PLACE)) | (walk_to(child, AREA_FORK) ? match_task(SEL_PLACE, AREA_FORK) : 0);
 	proc_set(tgid, bits); /* none, too: the number may have been another's */
+	proc_joined(child, tgid, proc_selected(parent->tgid));
 	return 0;
 }
 
@@ -38,21 +51,28 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *name)
 {
 	__u32 tgid = task->tgid;
 	struct walk *w;
+	bool was;
 
 	if (!(knobs.check & SEL_COMM) || (__u32)task->pid != tgid || tgid == knobs.self)
 		return 0;
 	w = walk_to(task, AREA_RENAME);
 	if (!w || bpf_probe_read_kernel_str(w->path, 16, name) < 0)
 		return 0;
+	was = proc_selected(tgid);
 	proc_learn(tgid, SEL_COMM, match_comm(AREA_RENAME));
+	proc_joined(task, tgid, was);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_cgroup, struct cgroup *to, const char *path, struct task_struct *task, bool group)
 {
-	if ((knobs.check & SEL_PLACE) && task->pid == task->tgid)
-		proc_review(task, task->tgid, SEL_PLACE, AREA_CGROUP);
+	bool was = proc_selected(task->tgid);
+
+	if (!(knobs.check & SEL_PLACE) || task->pid != task->tgid)
+		return 0;
+	proc_review(task, task->tgid, SEL_PLACE, AREA_CGROUP);
+	proc_joined(task, task->tgid, was);
 	return 0;
 }
 
@@ -100,6 +120,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 
 	if (task->signal->live.counter)
 		return 0;
+	mapped_exit(task, tgid);
 	if (!proc_told(tgid))
 		goto forget;
 	bpf_map_delete_elem(&told, &tgid);
@@ -118,18 +139,29 @@ forget:
 	return 0;
 }
 
-/* Every process that already runs. */
+/* Every process that already runs. With find = 2, {process id, the same in our namespace} of each selected one is written. */
 SEC("iter/task")
 int each_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
+	__u32 ids[2];
+	bool was;
 
 	if (task && way.registers)
 		mmsg_mark(task);
 	if (!task || task->pid != task->tgid || (task->flags & PF_KTHREAD) || (__u32)task->tgid == knobs.self)
 		return 0;
+	was = proc_selected(task->tgid);
 	if (knobs.check)
 		proc_review(task, task->tgid, (SEL_PID | SEL_EXE | SEL_COMM | SEL_PLACE) & ~keep, AREA_WALK);
+	if (find != 2) {
+		proc_joined(task, task->tgid, was);
+	} else if (proc_selected(task->tgid)) {
+		ids[0] = task->tgid;
+		ids[1] = task_nr(task);
+		bpf_seq_write(ctx->meta->seq, ids, sizeof(ids));
+		mapped_hold(ids[0]);
+	}
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 #include "compat.h"
 #include "select.h"
 
-/* ---- the executable's path, as /proc/PID/exe shows it ---- */
+/* ---- a file's path, as /proc/PID/exe shows the executable's ---- */
 
 inline_always struct mount *mount_of(struct vfsmount *v)
 {
@@ -48,26 +48,34 @@ checked_alone int climb_step(__u32 area)
 }
 LOOP(climb, 16, 16)
 
-checked_alone int exe_path(__u32 area)
+checked_alone int file_path(__u32 area)
 {
 	struct walk *w = bpf_map_lookup_elem(&walks, &area);
-	struct task_struct *task;
-	struct file *exe;
+	struct file *file;
 
-	if (!w)
+	if (!w || !w->file)
 		return WALK_PATH;
-	task = w->task;
-	exe = BPF_CORE_READ(task, mm, exe_file);
-	if (!exe)
-		return WALK_PATH;
+	file = w->file;
 	w->pos = WALK_PATH;
 	w->cut = 0;
-	w->dentry = BPF_CORE_READ(exe, f_path.dentry);
-	w->mnt = mount_of(BPF_CORE_READ(exe, f_path.mnt));
+	w->dentry = BPF_CORE_READ(file, f_path.dentry);
+	w->mnt = mount_of(BPF_CORE_READ(file, f_path.mnt));
 	climb_loop(area);
 	if (w->cut)
 		count(KC_PATH_TOO_LONG, 1);
 	return w->pos <= WALK_PATH ? w->pos : WALK_PATH;
+}
+
+checked_alone int exe_path(__u32 area)
+{
+	struct walk *w = bpf_map_lookup_elem(&walks, &area);
+	struct task_struct *task;
+
+	if (!w)
+		return WALK_PATH;
+	task = w->task;
+	w->file = BPF_CORE_READ(task, mm, exe_file);
+	return file_path(area);
 }
 
 /* ---- patterns ---- */
@@ -270,21 +278,6 @@ checked_alone int match_place(__u32 area)
 	w->cgroup = cgroup_v1(task);
 	place_loop(area);
 	return (w->bits ? w->bits : unified) & BITS_OF(SEL_KUBE);
-}
-
-/* The process id as our own namespace has it, which is where --pid was typed; 0: it has none there. */
-inline_always __u32 task_nr(struct task_struct *task)
-{
-	struct pid *pid;
-	struct pid_in at;
-
-	if (!self.pid_level)
-		return BPF_CORE_READ(task, tgid);
-	pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	if (BPF_CORE_READ(pid, level) < self.pid_level)
-		return 0;
-	at = pid_at(pid, self.pid_level);
-	return at.ns == self.pidns ? at.nr : 0;
 }
 
 checked_alone int parent_step(__u32 area)

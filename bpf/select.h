@@ -9,7 +9,7 @@
 
 #include "task.h"
 
-enum { AREA_EXEC, AREA_FORK, AREA_RENAME, AREA_CGROUP, AREA_WALK, AREA_DATA }; /* the last + level (scratch.h) */
+enum { AREA_EXEC, AREA_FORK, AREA_RENAME, AREA_CGROUP, AREA_WALK, AREA_MAP, AREA_DATA }; /* the last + level (scratch.h) */
 
 _Static_assert(AREA_DATA + SCRATCH_LEVELS == WALK_AREAS, "work areas");
 
@@ -19,6 +19,8 @@ int match_task(__u32 kinds, __u32 area);
 int match_comm(__u32 area);
 /* Writes the path of the task's executable, as /proc/PID/exe shows it; it begins at path[result] and ends at WALK_PATH: none. */
 int exe_path(__u32 area);
+/* Likewise of the file that the work area names. */
+int file_path(__u32 area);
 
 /* What follows from the control group that a process is in. */
 #define SEL_PLACE (SEL_CGROUP | SEL_KUBE)
@@ -33,6 +35,21 @@ inline_always struct pid_in pid_at(struct pid *pid, __u32 level)
 
 	bpf_core_read(&up, sizeof(up), &pid->numbers[level]);
 	return (struct pid_in){ up.nr, BPF_CORE_READ(up.ns, ns.inum) };
+}
+
+/* The process id as our own namespace has it, which is where --pid was typed; 0: it has none there. */
+inline_always __u32 task_nr(struct task_struct *task)
+{
+	struct pid *pid;
+	struct pid_in at;
+
+	if (!self.pid_level)
+		return BPF_CORE_READ(task, tgid);
+	pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	if (BPF_CORE_READ(pid, level) < self.pid_level)
+		return 0;
+	at = pid_at(pid, self.pid_level);
+	return at.ns == self.pidns ? at.nr : 0;
 }
 
 #define BITS_OF(kinds) ((kinds) | EXCLUDED(kinds))

@@ -188,7 +188,17 @@ enum mapped_what {
 	MAPPED_EXEC,	 /* has a new program, `file`: what it mapped before is gone */
 	MAPPED_FORK,	 /* has a child, which maps what it maps */
 	MAPPED_EXIT,
+	MAPPED_ALL,	 /* is selected from now on: what it maps already is to be looked at */
 };
+
+/* What is known of a file: it decides who tells of it. */
+enum file_state {
+	FILE_ASKED = 1,	/* user space was told and has not answered: everyone who maps it is told of */
+	FILE_PLAIN,	/* nothing of interest: nobody is */
+	FILE_TLS,	/* everyone is, so that it is known when the last one goes */
+};
+
+#define EVF_UNTRACKED 1	/* ev_mapped: the end of this process will not be told */
 
 #define EV_MAPPED_PATH 512
 
@@ -383,6 +393,15 @@ struct wake {
 	__u32 reserved;
 };
 
+/* What a program run by the reader says of a descriptor and a mapping of the reader. */
+struct identify {
+	__u64 address;	/* asked: an address in the mapping, or 0 */
+	__u32 fd;	/* asked */
+	__u32 found;	/* bit 0: `file` is valid, bit 1: `real` is */
+	struct file_id file; /* what the descriptor leads to, as ev_mapped would tell of it */
+	struct file_id real; /* what is mapped there: below an overlay, the file of the layer */
+};
+
 /* What a program run by the reader says of the reader; namespaces by inode number. */
 struct whoami {
 	__u32 tgid;	/* process id in the initial namespace */
@@ -405,6 +424,7 @@ enum kcount {
 	KC_PROCS_FULL,		/* a selected process could not be remembered */
 	KC_RACES,		/* sequence numbers went backwards: two threads on one socket */
 	KC_LAYERED,		/* connections whose bytes pass other functions than TCP's own: kTLS, sockmap */
+	KC_MISSED_MAPPED,	/* records of mapped files, and of the ends of processes that map them */
 	KC_MISSED_RETURN,	/* kprobe: operations whose return was not seen */
 	KC_MISSED_SESSION,	/* sessions not handed over: the ring was full */
 	KC_SESSIONS,		/* TLS sessions made, */

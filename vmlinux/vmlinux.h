@@ -116,11 +116,22 @@ struct fs_struct { struct path root; };
 struct hlist_head;
 struct list_head { struct list_head *next; };
 struct file_operations;
-struct inode { unsigned short i_mode; };
+struct super_block { u32 s_dev; };
+struct timespec64 { s64 tv_sec; };
+struct inode {
+	u16 i_mode;
+	unsigned long i_ino;
+	s64 i_size;
+	s64 i_mtime_sec;
+	u32 i_generation;
+	struct super_block *i_sb;
+};
+struct inode___66 { struct timespec64 i_mtime; };
+struct inode___610 { struct timespec64 __i_mtime; };
 struct file {
-	struct inode *f_inode;
 	void *private_data;
 	struct path f_path;
+	struct inode *f_inode;
 	const struct file_operations *f_op;
 	struct hlist_head *f_ep;
 };
@@ -129,7 +140,12 @@ struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
 };
-struct files_struct { struct fdtable *fdt; };
+struct files_struct {
+	struct fdtable *fdt;
+	unsigned int next_fd;
+};
+struct vm_area_struct { struct file *vm_file; };
+struct vm_unmapped_area_info;
 
 struct kernfs_node { u64 id; };
 struct cgroup;

@@ -23,6 +23,7 @@
 	X(missed_proc, "records_missed", "kind=\"process\"", "process records the kernel could not hand over")   \
 	X(missed_session, "records_missed", "kind=\"session\"", "TLS session records the kernel could not hand over") \
 	X(missed_return, "records_missed", "kind=\"return\"", "operations whose return the kernel did not report (way in: kprobe)")  \
+	X(missed_mapped, "records_missed", "kind=\"mapped\"", "records of files that processes map, which the kernel could not hand over: TLS in them may be found late") \
 	X(missed_nested, "records_missed", "kind=\"nested\"", "runs of a program that the kernel left out because it was preempted in the middle of another") \
 	X(probes_missing, "probes_missing", "", "optional probes that this kernel refused: a line at the start names them") \
 	X(bad_records, "records_invalid", "", "records that do not describe themselves consistently")          \
@@ -50,6 +51,15 @@
 	X(sessions_evicted, "tls_sessions_evicted", "", "TLS sessions that the kernel's table had no room for: read on as old ones") \
 	X(sessions_nostate, "tls_sessions_refused", "", "TLS calls whose session found no room in the kernel")  \
 	X(tls_unfinished, "tls_calls_unfinished", "", "calls of TLS libraries whose return was not seen: what they moved is not known") \
+	X(tls_looked, "tls_files", "event=\"looked_at\"", "files that processes map whose symbols were searched for those of TLS libraries") \
+	X(tls_attached, "tls_files", "event=\"attached\"", "files with TLS in them that were given probes")   \
+	X(tls_detached, "tls_files", "event=\"detached\"", "files whose probes were taken away: no process maps them any more") \
+	X(tls_probes, "tls_probes_attached", "", "probes that stand, or stood, in those files")              \
+	X(tls_refused, "tls_attach_failed", "reason=\"permission\"", "files with TLS in them where the kernel allowed no probes") \
+	X(tls_no_room, "tls_attach_failed", "reason=\"limit\"", "likewise, for want of memory, descriptors, or room among the files that are kept") \
+	X(tls_not_attached, "tls_attach_failed", "reason=\"other\"", "likewise, for other reasons")             \
+	X(tls_gone, "tls_files_missed", "reason=\"gone\"", "files that nobody could reach any more when they were to be looked at") \
+	X(tls_queue, "tls_files_missed", "reason=\"queue_full\"", "files, and ends of processes, beyond what can wait to be looked at") \
 	X(conns_opaque, "connections_opaque", "", "connections whose protocol is not known or not HTTP any more") \
 	X(out_of_step, "parser_out_of_step", "protocol=\"http1\"", "times the HTTP/1 parser lost a connection's message boundaries") \
 	X(resyncs, "parser_resynchronised", "protocol=\"http1\"", "times it found them again")                  \

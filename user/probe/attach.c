@@ -62,7 +62,7 @@ static int size_maps(struct spandrel_bpf *skel, uint32_t ring_size)
 	if (!err && !skel->rodata->way.kprobe)
 		err = bpf_map__set_max_entries(skel->maps.enters, 64);
 	if (!err && skel->rodata->way.kprobe) /* before 6.1 a kprobe must not allocate: the kernel says so in its log */
-		err = bpf_map__set_map_flags(skel->maps.procs, 0);
+		err = bpf_map__set_map_flags(skel->maps.procs, 0) ?: bpf_map__set_map_flags(skel->maps.holders, 0);
 	return err;
 }
 
@@ -205,7 +205,8 @@ static int attach_row(struct plan *p, size_t i, const struct bpf_program *prog)
 		return walk_tasks(p);
 	if (prog == p->skel->progs.each_file)
 		return walk_files(p);
-	if (r->need == NEED_IN_FILES || prog == p->skel->progs.whoami || prog == p->skel->progs.each_unix) /* run when they are asked */
+	if (r->need == NEED_IN_FILES || prog == p->skel->progs.whoami || prog == p->skel->progs.each_unix ||
+	    prog == p->skel->progs.identify || prog == p->skel->progs.identify_file) /* run when they are asked */
 		return 0;
 	if (r->func)
 		p->links[i] = bpf_program__attach_kprobe(prog, !strncmp(r->prog, "return_", 7), r->func);

@@ -25,6 +25,7 @@ static const struct {
 	{ KC_MISSED_SESSION, STAT_missed_session },
 	{ KC_NO_SESSION, STAT_sessions_nostate },
 	{ KC_TLS_UNFINISHED, STAT_tls_unfinished },
+	{ KC_MISSED_MAPPED, STAT_missed_mapped },
 	{ KC_MISSED_RETURN, STAT_missed_return },
 	{ KC_HOLE_BYTES + HOLE_SKIPPED, STAT_hole_verdict },
 	{ KC_HOLE_BYTES + HOLE_BUDGET, STAT_hole_budget },

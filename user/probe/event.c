@@ -50,6 +50,14 @@ static bool exec_valid(const struct ev_head *ev)
 	return exactly(ev, sizeof(*e)) && e->exe_len <= EV_EXE_MAX && e->args_len <= EV_ARGS_MAX;
 }
 
+static bool mapped_valid(const struct ev_head *ev)
+{
+	const struct ev_mapped *m = (const struct ev_mapped *)ev;
+
+	return ev->len >= sizeof(*m) && m->path_len <= EV_MAPPED_PATH && ev->len <= sizeof(*m) + EV_MAPPED_PATH &&
+	       m->path_len <= ev->len - sizeof(*m) && m->what >= MAPPED_FILE && m->what <= MAPPED_ALL;
+}
+
 static bool cgroup_valid(const struct ev_head *ev)
 {
 	const struct ev_cgroup *c = (const struct ev_cgroup *)ev;
@@ -88,6 +96,8 @@ bool event_valid(const struct ev_head *ev, size_t size)
 		return exec_valid(ev);
 	case EV_EXIT:
 		return exactly(ev, sizeof(struct ev_exit));
+	case EV_MAPPED:
+		return mapped_valid(ev);
 	case EV_CGROUP:
 		return cgroup_valid(ev);
 	case EV_TICK:

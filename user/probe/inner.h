@@ -10,6 +10,7 @@ struct btf;
 struct spandrel_bpf;
 struct bpf_link;
 struct bpf_program;
+struct tls;
 
 #define UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI, which came with 6.6: older headers do not know it */
 
@@ -35,7 +36,7 @@ struct probe_row {
 	const char *lost;
 };
 
-#define PROBES_MAX 64
+#define PROBES_MAX 96
 extern const struct probe_row probe_rows[];
 extern const size_t n_probe_rows;
 
@@ -103,6 +104,8 @@ struct plan {
 
 struct probe {
 	struct plan plan;
+	struct tls *tls; /* NULL: off */
+	bool tls_work;	 /* it has more to do at once */
 	struct ring ring;
 	int n_cpus;
 	const char *hierarchy;	 /* v1, that is looked at for SEL_KUBE */

@@ -12,6 +12,7 @@
 #define FEXIT(func, need, lost) { "fexit_" func, NULL, WAY_FENTRY, need, BTF_KIND_FUNC, func, lost }
 #define KPROBE(prog, func, need, lost) { prog, func, WAY_KPROBE, need, BTF_KIND_FUNC, func, lost }
 #define UPROBE(id, prog, lost) { #prog, NULL, WAY_ALL, NEED_IN_FILES, 0, NULL, lost },
+#define MAPPING(prog, way, kind, name) { prog, NULL, way, NEED_OPTIONAL, kind, name, "what is in TLS where a library is loaded later" }
 #define KPROBES(enter, ret, func, need, lost) KPROBE(ret, func, need, lost), KPROBE(enter, func, need, lost)
 
 const struct probe_row probe_rows[] = {
@@ -25,6 +26,12 @@ const struct probe_row probe_rows[] = {
 	TRACEPOINT("on_rmdir", "cgroup_rmdir", NEED_IF_THERE, "containers that end"),
 	TRACEPOINT("on_exit", "sched_process_exit", NEED_ALWAYS, "process ends"),
 	ITERATOR("each_task", "task", NEED_ALWAYS, "processes that already run"),
+	/* files that they map; before the walk, so that none is missed */
+	MAPPING("on_unmapped_area", WAY_SOCKTP, BTF_KIND_TYPEDEF, "btf_trace_vm_unmapped_area"),
+	MAPPING("fentry_mmap_file", WAY_FENTRY, BTF_KIND_FUNC, "security_mmap_file"),
+	KPROBE("enter_mmap_file", "security_mmap_file", NEED_OPTIONAL, "what is in TLS where a library is loaded later"),
+	{ "identify", NULL, WAY_ALL, NEED_IF_THERE, BTF_KIND_FUNC, "bpf_find_vma", "which file is below an overlay" },
+	{ "identify_file", NULL, WAY_ALL, NEED_OPTIONAL, 0, NULL, "what is in TLS" },
 	/* the life of sockets */
 	TRACEPOINT("on_state", "inet_sock_set_state", NEED_ALWAYS, "who connects, how TCP ends"),
 	TRACEPOINT("on_destroy", "tcp_destroy_sock", NEED_OPTIONAL, "ends of connections reset while unread"),
