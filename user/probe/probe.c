@@ -12,12 +12,16 @@
 #include "base/scope.h"
 #include "base/stats.h"
 #include "probe/inner.h"
+#include "probe/tls.h"
 #include "spandrel.skel.h"
+
+#define TLS_TURN_NS (10 * NS_PER_MS) /* between two reads of the ring */
 
 static void probe_free(struct probe **p)
 {
 	if (!*p)
 		return;
+	tls_free((*p)->tls);
 	ring_fini(&(*p)->ring);
 	plan_fini(&(*p)->plan);
 	free(*p);
@@ -70,6 +74,39 @@ static int selection_read(struct knobs **out, const struct select *s)
 	return 0;
 }
 
+/* ---- TLS ---- */
+
+static void note_process(void *arg, const void *ids, size_t n)
+{
+	struct probe *p = arg;
+	const uint32_t *id = ids;
+
+	for (size_t i = 0; i + 1 < n / sizeof(*id); i += 2)
+		tls_process(p->tls, id[i], id[i + 1]);
+}
+
+/* What selected processes map already. What they map from now on is told by the kernel: none is missed in between. */
+static int tls_walk(struct probe *p)
+{
+	int err;
+
+	p->plan.skel->bss->find = 2;
+	err = plan_walk(p->plan.skel->progs.each_task, note_process, p);
+	p->plan.skel->bss->find = 1;
+	return err;
+}
+
+static int tls_start(struct probe *p)
+{
+	int err = tls_new(&p->tls, p->plan.skel);
+
+	if (!err)
+		err = tls_walk(p);
+	if (!err)
+		tls_settle(p->tls);
+	return err;
+}
+
 int probe_open(struct probe **out, const struct probe_config *config)
 {
 	_cleanup_(probe_free) struct probe *p = calloc(1, sizeof(*p));
@@ -106,6 +143,10 @@ int probe_open(struct probe **out, const struct probe_config *config)
 	err = ring_init(&p->ring, bpf_map__fd(p->plan.skel->maps.ring), ring);
 	if (err)
 		return log_ret(err, "cannot map the ring: %s", strerror(-err));
+	if (!config->no_tls)
+		err = tls_start(p);
+	if (err)
+		return log_ret(err, "cannot look for TLS libraries: %s", strerror(-err));
 	*out = TAKE_PTR(p);
 	return 0;
 }
@@ -135,11 +176,16 @@ int probe_reselect(struct probe *p, const struct select *s)
 		__atomic_fetch_add(&p->plan.skel->bss->procs_changes, 1, __ATOMIC_SEQ_CST);
 	}
 	free(k);
-	return err ? err : plan_walk(p->plan.skel->progs.each_task, NULL, NULL);
+	if (err || !p->tls)
+		return err ? err : plan_walk(p->plan.skel->progs.each_task, NULL, NULL);
+	tls_reselect(p->tls, clock_boot());
+	return tls_walk(p);
 }
 
 void probe_stop(struct probe *p)
 {
+	if (p->tls)
+		tls_detach(p->tls);
 	plan_detach(&p->plan);
 }
 
@@ -161,9 +207,18 @@ const char *probe_backend(const struct probe *p)
 /* ---- reading ---- */
 
 struct reading {
+	struct probe *p;
 	void (*fn)(void *arg, const struct ev_head *ev);
 	void *arg;
 };
+
+/* A process that maps a file nobody knows is about to use it: what the ring holds besides can wait. */
+static void read_mapped(struct tls *t, const struct ev_mapped *ev)
+{
+	tls_event(t, ev);
+	if (ev->path_len)
+		tls_turn(t, clock_boot(), TLS_TURN_NS);
+}
 
 /* A record may be longer than what it says: it was reserved in a size class. */
 static void read_one(void *arg, const void *record, size_t size)
@@ -174,21 +229,27 @@ static void read_one(void *arg, const void *record, size_t size)
 	stat_inc(records);
 	if (size < sizeof(*ev) || ev->len > size || !event_valid(ev, ev->len))
 		stat_inc(bad_records);
-	else
+	else if (ev->type != EV_MAPPED)
 		r->fn(r->arg, ev);
+	else if (r->p->tls)
+		read_mapped(r->p->tls, (const struct ev_mapped *)ev);
 }
 
 int probe_read(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev), void *arg, int max)
 {
-	struct reading r = { fn, arg };
+	struct reading r = { p, fn, arg };
+	int n = ring_read(&p->ring, read_one, &r, max);
 
-	return ring_read(&p->ring, read_one, &r, max);
+	p->tls_work = p->tls && tls_turn(p->tls, clock_boot(), TLS_TURN_NS);
+	return n;
 }
 
 bool probe_idle(struct probe *p)
 {
 	uint32_t *idle = &p->plan.skel->bss->wake.idle;
 
+	if (p->tls_work)
+		return false;
 	p->ring.armed = true;
 	__atomic_store_n(idle, 1, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

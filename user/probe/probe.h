@@ -23,6 +23,7 @@ struct select { /* what to trace; patterns and paths are borrowed until the call
 struct probe_config {
 	struct select select;
 	uint32_t ring_size; /* bytes, rounded up to a power of two of pages */
+	bool no_tls;	     /* programs' TLS libraries are left alone */
 	const char *backend; /* "auto", "fentry", "socktp", "kprobe" */
 	const struct framing *framings[FRAMINGS_MAX]; /* how streams may be framed; NULL behind the last one */
 };

@@ -12,8 +12,7 @@
  * are hostile: everything is read with pread into bounded buffers.
  *
  * Bounded: TLS_FILES_MAX files attached, TLS_PROCESSES_MAX processes that map them, TLS_QUEUE_MAX files waiting. What is
- * beyond is counted (tls_files_refused). Logs at the edge: one line a library file that was attached (info), and one that
- * holds TLS and cannot be read (warn).
+ * beyond is counted. Logs at the edge: one line a file that holds TLS and cannot be read.
  */
 #ifndef SPANDREL_PROBE_TLS_H
 #define SPANDREL_PROBE_TLS_H
@@ -24,25 +23,28 @@
 
 #include "event.h"
 
-#define TLS_FILES_MAX	  1024
-#define TLS_PROCESSES_MAX 65536
-#define TLS_QUEUE_MAX	  4096
-#define TLS_GRACE_NS	  5000000000ULL
+#define TLS_QUEUE_MAX 4096
+#define TLS_GRACE_NS  5000000000ULL
 
 struct spandrel_bpf;
 struct tls;
 
 /* Keeps skel, which must be loaded, until tls_free(). 0 or -errno. */
 int tls_new(struct tls **out, struct spandrel_bpf *skel);
-/* Takes every probe away. */
-void tls_free(struct tls *t);
+void tls_free(struct tls *t); /* NULL is fine */
+/* Takes every probe away; none is attached any more. */
+void tls_detach(struct tls *t);
 
 /* A process maps a file, has a new program, a child, or ends. Cheap: what there is to do is queued. */
 void tls_event(struct tls *t, const struct ev_mapped *ev);
-/* Everything that this process (as our namespace numbers it) maps now is to be looked at. Queued, too. */
+/* Everything that this process (nr: as our namespace numbers it) maps now is to be looked at. Queued, too. */
 void tls_process(struct tls *t, uint32_t pid, uint32_t nr);
-/* Works for about `budget` ns (0: until all is done). True: there is more to do now. */
+/* Another selection: what processes map counts from here on only for those that tls_process() names. */
+void tls_reselect(struct tls *t, uint64_t now);
+/* Works for about `budget` ns. True: there is more to do at once. To be called a few times a second at least. */
 bool tls_turn(struct tls *t, uint64_t now, uint64_t budget);
+/* Works until everything that can be hooked is. */
+void tls_settle(struct tls *t);
 
 /* --check: TLS libraries in standard directories, what was found in them and where probes would stand. */
 void tls_check(FILE *out);

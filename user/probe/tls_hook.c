@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/tls_hook.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/stats.h"
+#include "probe/tls_sites.h"
+
+static void count_failure(int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		stat_inc(tls_refused);
+	else if (err == -ENOMEM || err == -ENOSPC || err == -EMFILE)
+		stat_inc(tls_no_room);
+	else
+		stat_inc(tls_not_attached);
+}
+
+/* Without those that this kernel does not run. */
+static size_t offered(const struct spandrel_bpf *skel, struct uprobe_site *site, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (uprobe_offered(skel, site[i].program))
+			site[kept++] = site[i];
+	return kept;
+}
+
+static int attach(struct tls_file *file, const struct spandrel_bpf *skel, const struct tls_look *l, bool plain)
+{
+	_free_ struct tls_sites *s = malloc(sizeof(*s));
+	int err = s ? tls_sites_find(s, l->scan, plain) : -ENOMEM;
+	size_t n;
+
+	if (err)
+		return err;
+	n = offered(skel, s->site, s->n);
+	if (!n)
+		return -EOPNOTSUPP;
+	err = uprobe_attach(&file->probes, skel, l->file.fd, s->site, n);
+	if (err)
+		return err;
+	stat_inc(tls_attached);
+	stat_add(tls_probes, n);
+	log_debug("TLS: %u:%llu: %zu probes", l->file.real.dev, (unsigned long long)l->file.real.ino, n);
+	return 0;
+}
+
+void tls_hook(struct tls_file *file, const struct spandrel_bpf *skel, const struct tls_look *l)
+{
+	int err = attach(file, skel, l, false);
+
+	if (err && err != -EOPNOTSUPP) /* a place that the kernel does not want: it may want where functions begin */
+		err = attach(file, skel, l, true);
+	if (!err)
+		return;
+	file->dead = true;
+	if (err != -EOPNOTSUPP) /* then no program runs here at all, which was said at the start */
+		count_failure(err);
+}
+
+void tls_hook_unreadable(const struct tls_look *l)
+{
+	const char *library = tls_look_guess(l);
+	char link[32], path[256];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", l->file.fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	path[MAX(n, 0)] = '\0';
+	stats_gauge_add("tls_unreadable", "library", slice_str(library), 1);
+	log_info("%s has TLS in it (%s) and no symbols: what it moves there is not readable", path, library);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What follows from a look at a file: probes, or a word about TLS that cannot be read. */
+#ifndef SPANDREL_PROBE_TLS_HOOK_H
+#define SPANDREL_PROBE_TLS_HOOK_H
+
+#include "probe/tls_files.h"
+#include "probe/tls_look.h"
+
+struct spandrel_bpf;
+
+/* Puts probes into the file that the look has found TLS in. Where the kernel refuses, that is counted, and the file is dead. */
+void tls_hook(struct tls_file *file, const struct spandrel_bpf *skel, const struct tls_look *l);
+/* Counts, and says once a file, that there is TLS without symbols in it. */
+void tls_hook_unreadable(const struct tls_look *l);
+
+#endif
