@@ -5,6 +5,7 @@
 
 #include "export/http_options.h"
 #include "export_setup.h"
+#include "privilege.h"
 #include "probe/probe.h"
 
 /* Reported, not judged. */
@@ -19,9 +20,17 @@ static void check_exporters(const struct config *config)
 	export_setup_fini(&s);
 }
 
+static void check_kept(void *arg, const struct probe *p)
+{
+	privilege_check_kept(stdout, arg, p);
+}
+
 int check_run(const struct config *config)
 {
-	int r = probe_check(stdout, config->operate.backend);
+	int r;
+
+	privilege_check(stdout);
+	r = probe_check(stdout, config->operate.backend, check_kept, (void *)config);
 
 	check_exporters(config);
 	return r ? 1 : 0;

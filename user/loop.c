@@ -16,6 +16,7 @@
 #include "control.h"
 #include "listen.h"
 #include "pipeline.h"
+#include "privilege.h"
 #include "probe/probe.h"
 #include "probe/record.h"
 #include "proto/proto.h"
@@ -273,7 +274,8 @@ static int open_stages(struct loop *l)
 		return r;
 	l->status = (struct status){ .probe = l->probe, .pipeline = l->pipeline, .start = usage_start() };
 	tell_doors(l, clock_boot());
-	return listen_start(l->listen);
+	r = listen_start(l->listen);
+	return r ? r : privilege_settle(c, l->probe);
 }
 
 static void close_stages(struct loop *l)

@@ -12,11 +12,7 @@ from spandrel import CLIENT, PATIENCE, SERVER, Tracer
 CAPS = {"bpf": "CAP_BPF", "perfmon": "CAP_PERFMON", "sys_admin": "CAP_SYS_ADMIN"}
 
 
-def only(*caps):
-    """A command prefix: root without any other capability."""
-    parts.need("setpriv")
-    text = ",".join(["-all", *("+" + c for c in caps)])
-    return ["setpriv", f"--bounding-set={text}", f"--inh-caps={text}"]
+only = parts.rights
 
 
 def with_mount(command):

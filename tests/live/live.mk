@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make live: the whole product against real programs (root). T=name runs the cases whose name begins so, e.g. T=http
 # or T=link_chain. LIST=1 lists them. BACKEND=way: on this way in. KEEP=1 keeps the working directories.
+# RIGHTS=least: the tracer as a user with the least capabilities.
 LIVE_PYTHON ?= /usr/bin/python3
 
 # the programs that call by gRPC, made once and kept outside the tree; a case that lacks its program says why
@@ -11,7 +12,7 @@ live-programs:
 LIVE_TESTS += 'env SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py'
 
 live: $(BUILD)/spandrel live-programs
-	$(Q)$(if $(BACKEND),BACKEND=$(BACKEND)) SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py $(if $(LIST),--list) $(if $(KEEP),--keep) $(T)
+	$(Q)$(if $(BACKEND),BACKEND=$(BACKEND)) $(if $(RIGHTS),RIGHTS=$(RIGHTS)) SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py $(if $(LIST),--list) $(if $(KEEP),--keep) $(T)
 
 # the back end away for two minutes under 2,000 requests a second
 drill: $(BUILD)/spandrel

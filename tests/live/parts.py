@@ -78,6 +78,26 @@ def need(*tools):
             raise Skip(f"{t} is not installed")
 
 
+LEAST = ("bpf", "perfmon", "sys_ptrace", "dac_read_search", "checkpoint_restore")
+NOBODY = 65534
+
+
+def rights(*caps, user=None):
+    """A command prefix: these capabilities and no others; as another user by way of the ambient set."""
+    need("setpriv")
+    text = ",".join(["-all", *("+" + c for c in caps)])
+    if user is None:
+        return ["setpriv", f"--bounding-set={text}", f"--inh-caps={text}"]
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", f"--inh-caps={text}", f"--ambient-caps={text}",
+            f"--bounding-set={text}"]
+
+
+def least_rights():
+    """What the README calls the least set, as a user who owns nothing but this case's directory."""
+    os.chown(workdir(), NOBODY, NOBODY)
+    return rights(*LEAST, user=NOBODY)
+
+
 def free_port(host="127.0.0.1"):
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
         s.bind((host, 0))

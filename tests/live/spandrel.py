@@ -182,6 +182,8 @@ class Tracer:
         self.out_path = os.path.join(self.dir, name + ".out")
         if os.environ.get("BACKEND") and "--backend" not in args:
             args += ["--backend", os.environ["BACKEND"]]  # every case on one way in
+        if not wrap and os.environ.get("RIGHTS") == "least":
+            wrap = parts.least_rights()
         self.argv = [*wrap, BIN, *[str(a) for a in select], *args] + (["--file", self.file] if file else [])
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("SPANDREL_", "OTEL_"))}
         self.env.update(env or {})

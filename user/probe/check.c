@@ -57,10 +57,11 @@ static void show_ways(FILE *out, const struct features *f)
 	}
 }
 
-int probe_check(FILE *out, const char *backend)
+int probe_check(FILE *out, const char *backend, void (*opened)(void *arg, const struct probe *p), void *arg)
 {
 	_free_ struct knobs *nobody = calloc(1, sizeof(*nobody));
-	struct plan plan = { 0 };
+	struct probe probe = { 0 };
+	struct plan *plan = &probe.plan;
 	struct features f;
 	int err = backend_check(backend);
 
@@ -72,11 +73,13 @@ int probe_check(FILE *out, const char *backend)
 	show_hierarchies(out, &f);
 	show_ways(out, &f);
 	if (!err)
-		err = plan_open(&plan, &f, backend, 1 << 16, nobody);
-	if (plan.lost[0])
-		fprintf(out, "lost: %s\n", plan.lost);
-	fprintf(out, "way in: %s\n", err ? "none" : plan.way->name);
-	plan_fini(&plan);
+		err = plan_open(plan, &f, backend, 1 << 16, nobody);
+	if (plan->lost[0])
+		fprintf(out, "lost: %s\n", plan->lost);
+	fprintf(out, "way in: %s\n", err ? "none" : plan->way->name);
+	if (!err && opened)
+		opened(arg, &probe);
+	plan_fini(plan);
 	features_fini(&f);
 	return err;
 }

@@ -73,8 +73,20 @@ int probe_sweep(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev)
 /* Where the tracer listens (netns is set here): connections there are not traced from now on. Replaces what was said before. */
 void probe_doors(struct probe *p, const struct own_end *doors, size_t n);
 
-/* --check: the table of what this kernel offers and what was chosen, and "way in: …". 0 if tracing would work. */
-int probe_check(FILE *out, const char *backend);
+/* What works of that which a running tracer may still ask of the kernel, with the capabilities in use now. */
+enum probe_work {
+	PROBE_MAPS = 1,	 /* look-ups in maps */
+	PROBE_WALKS = 2, /* over tasks and sockets */
+	PROBE_RUNS = 4,	 /* programs that are run when they are asked something */
+	PROBE_FILES = 8, /* probes in files */
+};
+unsigned probe_works(const struct probe *p);
+
+/*
+ * --check: the table of what this kernel offers and what was chosen, and "way in: …". 0 if tracing would work; then `opened`
+ * (may be NULL) was called with a probe that selects nobody.
+ */
+int probe_check(FILE *out, const char *backend, void (*opened)(void *arg, const struct probe *p), void *arg);
 
 /* Is this record what it says (type, lengths)? For the ring, recordings and fuzzing alike. */
 bool event_valid(const struct ev_head *ev, size_t size);
