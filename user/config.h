@@ -43,9 +43,10 @@ struct config_identity {
 };
 
 struct config_kube {
+	char *mode, *api, *kubeconfig, *node_name;
 	uint64_t wait; /* ns */
 	struct strlist pod_label;
-	bool app_labels;
+	bool app_labels, services;
 };
 
 struct config_sample {

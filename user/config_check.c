@@ -119,6 +119,17 @@ static int check_sample(const struct config *c, char *error, size_t size)
 	return r;
 }
 
+/* A service account's token must not go anywhere by chance: the API server is reached by TCP. */
+static int check_kube(const struct config_kube *c, char *error, size_t size)
+{
+	int r = c->api ? check_url("kube-api", c->api, error, size) : 0;
+
+	if (r || !c->api || strncmp(c->api, "unix:", 5))
+		return r;
+	snprintf(error, size, "--kube-api: expected an http:// or https:// URL");
+	return -EINVAL;
+}
+
 int config_check_lists(const struct config *c, char *error, size_t size)
 {
 	int r = check_words("link", c->trace.link, "header thread connection all none", error, size);
@@ -135,6 +146,8 @@ int config_check_lists(const struct config *c, char *error, size_t size)
 		r = check_names("correlation-header", &c->trace.correlation_header, error, size);
 	if (!r)
 		r = check_urls(&c->export, error, size);
+	if (!r)
+		r = check_kube(&c->kube, error, size);
 	if (!r && c->operate.control && strlen(c->operate.control) > 107)
 		r = refuse(error, size, "control", "a path of at most 107 bytes", slice_str(c->operate.control));
 	if (!r && c->operate.listen && !listen_address_valid(c->operate.listen))

@@ -14,6 +14,7 @@
 #include "base/scope.h"
 #include "base/stats.h"
 #include "control.h"
+#include "kube_setup.h"
 #include "listen.h"
 #include "pipeline.h"
 #include "privilege.h"
@@ -43,6 +44,7 @@ struct loop {
 	struct control *control;
 	struct listen *listen;
 	struct status status;
+	struct kube_setup kube;
 	struct pipeline *pipeline;
 	struct steer steer;
 	int signals;
@@ -202,13 +204,16 @@ static void turn(struct loop *l)
 	/* an empty ring: everything before now was seen; else what was read so far */
 	tick(l, n < READ_MAX ? now : l->newest);
 	pipeline_turn(l->pipeline, now);
+	kube_setup_turn(&l->kube, now);
 	listen_turn(l->listen, now);
 	signals_read(l);
 	steer_turn(&l->steer, now);
 	l->stop |= l->end && now >= l->end;
 	if (n >= READ_MAX || l->stop)
 		return;
-	if (n > 0 || listen_busy(l->listen))
+	if (kube_setup_busy(&l->kube))
+		wait_for(l, false, 0);
+	else if (n > 0 || listen_busy(l->listen))
 		wait_for(l, false, BUSY_MS);
 	else if (probe_idle(l->probe))
 		wait_for(l, true, (l->next_tick - MIN(now, l->next_tick)) / NS_PER_MS + 1);
@@ -220,6 +225,7 @@ static void drain(struct loop *l)
 	uint64_t end = clock_boot() + DRAIN_NS;
 
 	l->stop = false;
+	kube_setup_gauges(&l->kube);
 	pipeline_finish(l->pipeline, clock_boot());
 	l->status.ending = true;
 	while (!pipeline_idle(l->pipeline) && !l->stop && clock_boot() < end) {
@@ -269,10 +275,14 @@ static int open_stages(struct loop *l)
 	if (!r)
 		r = control_open(&l->control, c->operate.control);
 	if (!r)
-		r = pipeline_new(&l->pipeline, c, &(struct pipeline_live){ .probe = l->probe, .recorder = l->recorder }, seed, l->multi);
+		r = kube_setup_open(&l->kube, c, l->multi);
+	if (!r)
+		r = pipeline_new(&l->pipeline, c,
+				 &(struct pipeline_live){ .probe = l->probe, .recorder = l->recorder, .pods = l->kube.pods },
+				 seed, l->multi);
 	if (r)
 		return r;
-	l->status = (struct status){ .probe = l->probe, .pipeline = l->pipeline, .start = usage_start() };
+	l->status = (struct status){ .probe = l->probe, .pipeline = l->pipeline, .kube = &l->kube, .start = usage_start() };
 	tell_doors(l, clock_boot());
 	r = listen_start(l->listen);
 	return r ? r : privilege_settle(c, l->probe);
@@ -282,6 +292,7 @@ static void close_stages(struct loop *l)
 {
 	listen_close(l->listen);
 	pipeline_free(l->pipeline);
+	kube_setup_close(&l->kube);
 	control_close(l->control);
 	if (l->recorder)
 		recorder_close(l->recorder);

@@ -53,9 +53,16 @@ const struct option options[] = {
 	LIST("resource", identity.resource, "K=V", "a resource attribute for every span"),
 
 	GROUP("Kubernetes"),
+	CHOICE("kube", kube.mode, "auto|on|off", "auto",
+	       "ask the API server about this node's pods; auto: with a service account, --kubeconfig or --kube-api"),
+	TEXT("kube-api", kube.api, "URL", NULL, "the API server; else as the kubeconfig or the pod's environment has it"),
+	TEXT("kubeconfig", kube.kubeconfig, "FILE", NULL, "how to reach it from outside: certificates or a token; else the service account"),
+	TEXT("node-name", kube.node_name, "NAME", NULL, "the node whose pods are of interest; else NODE_NAME, else the host's name"),
 	TIME("kube-wait", kube.wait, "5s", "how long spans of a container that is new here wait for its pod; 0: they do not"),
 	LIST("kube-pod-label", kube.pod_label, "GLOB", "pod labels to export as k8s.pod.label.KEY"),
 	FLAG("kube-app-labels", kube.app_labels, "service.name and .version by the pod's labels app.kubernetes.io/instance, /name, /version"),
+	FLAG("kube-services", kube.services,
+	     "names of the whole cluster's services and their endpoints (needs rights to them; up to 15 MB)"),
 
 	GROUP("Sample"),
 	{ "sample-ratio", OPT_RATIO, AT(sample.ratio), "R", "1", "share of traces to keep, 0 to 1, that neither a parent nor a rule decided", 0, 0 },

@@ -2,6 +2,8 @@
 #include "status.h"
 
 #include "export/export.h"
+#include "host/kube.h"
+#include "kube_setup.h"
 #include "pipeline.h"
 #include "probe/probe.h"
 #include "usage.h"
@@ -52,6 +54,7 @@ static void put_metrics(const struct status *s, enum metrics_format f, struct bu
 	if (!s->ending) {
 		probe_stats(s->probe);
 		pipeline_gauges(s->pipeline);
+		kube_setup_gauges(s->kube);
 	}
 	metrics_stats(b, f);
 	put_exporters(s, f, b, true);
@@ -76,11 +79,23 @@ static void put_exporter_lines(const struct status *s, struct buf *b)
 			   x.down ? "down" : "up", x.queued);
 }
 
-/* A back end that is away is no reason to take the tracer away. */
+static void put_kube_line(const struct status *s, struct buf *b)
+{
+	struct kube_state k;
+
+	if (!s->kube->kube)
+		return;
+	kube_state(s->kube->kube, &k);
+	buf_printf(b, "pods of node %s, by %s: %s%s%s\n", k.node, k.server, k.synced ? "known" : "not known yet",
+		   *k.error ? "; " : "", k.error);
+}
+
+/* A back end or an API server that is away is no reason to take the tracer away. */
 static unsigned put_ready(const struct status *s, struct buf *b)
 {
 	buf_printf(b, "%s\n", s->ending ? "not ready" : "ready");
 	buf_printf(b, "hooks: %s (way in: %s)\n", s->ending ? "taken off, the end is near" : "all are in place", probe_backend(s->probe));
+	put_kube_line(s, b);
 	put_exporter_lines(s, b);
 	return s->ending ? UNAVAILABLE : OK;
 }

@@ -7,12 +7,14 @@
 
 #include "listen.h"
 
+struct kube_setup;
 struct pipeline;
 struct probe;
 
 struct status {
 	struct probe *probe;
 	struct pipeline *pipeline;
+	const struct kube_setup *kube;
 	double start; /* usage_start() */
 	bool ending;  /* nothing is captured any more, and the gauges stand for how it ended */
 };

@@ -123,6 +123,30 @@
 	X(links_memory, "links_refused", "reason=\"limit\"", "parents not set: too many spans were waiting")      \
 	X(ctx_invalid, "contexts_invalid", "", "incoming trace contexts that break the specification")         \
 	X(procs_unread, "processes_unreadable", "", "processes whose facts could not be read from /proc")       \
+	X(kube_added, "kube_events", "type=\"added\"", "objects the API server said were added, in watches")    \
+	X(kube_modified, "kube_events", "type=\"modified\"", "likewise, changed")                             \
+	X(kube_deleted, "kube_events", "type=\"deleted\"", "likewise, deleted")                               \
+	X(kube_bookmarks, "kube_events", "type=\"bookmark\"", "signs of life of the API server that name a version") \
+	X(kube_listed, "kube_listed", "", "objects read from lists of the API server")                        \
+	X(kube_relists, "kube_relists", "", "lists asked for again because a version had expired or an answer was damaged") \
+	X(kube_requests, "kube_requests", "", "requests sent to the API server")                              \
+	X(kube_bytes, "kube_bytes", "", "bytes of the API server's answers, as they came (compressed)")       \
+	X(kube_err_connect, "kube_errors", "reason=\"connect\"", "requests to the API server without an answer: name, connection") \
+	X(kube_err_tls, "kube_errors", "reason=\"tls\"", "likewise: its certificate, or TLS failed")          \
+	X(kube_err_timeout, "kube_errors", "reason=\"timeout\"", "requests the API server did not answer, or not to the end, in time") \
+	X(kube_err_broken, "kube_errors", "reason=\"broken\"", "answers of the API server that ended early")  \
+	X(kube_err_auth, "kube_errors", "reason=\"unauthorized\"", "requests refused with 401")               \
+	X(kube_err_forbidden, "kube_errors", "reason=\"forbidden\"", "requests refused with 403: what the role lacks") \
+	X(kube_err_expired, "kube_errors", "reason=\"expired\"", "versions the API server no longer has (410): listed again") \
+	X(kube_err_busy, "kube_errors", "reason=\"busy\"", "requests put off with 429")                       \
+	X(kube_err_status, "kube_errors", "reason=\"status\"", "other answers than 200, and errors inside a watch") \
+	X(kube_err_syntax, "kube_errors", "reason=\"syntax\"", "answers of the API server that are not the JSON, or gzip, they should be") \
+	X(kube_err_long, "kube_errors", "reason=\"too_long\"", "answers, or events in them, beyond their limit") \
+	X(kube_err_files, "kube_errors", "reason=\"credentials\"", "times the token, key or certificates could not be read") \
+	X(kube_err_memory, "kube_errors", "reason=\"memory\"", "requests for which there was no memory")      \
+	X(kube_pods_refused, "kube_pods_refused", "", "pods not kept: more than 1024, or beyond 8 MiB, or without a uid") \
+	X(kube_services_refused, "kube_services_refused", "", "service ports and endpoints not kept: more than 16384, 65536") \
+	X(kube_values_cut, "kube_values_cut", "", "values of pods and services that were cut or left out for their length or number") \
 	X(batches_sent, "batches_sent", "", "batches acknowledged by an OTLP or Zipkin end point")                       \
 	X(batches_retried, "batches_retried", "", "batches sent again")                                        \
 	X(batches_halved, "batches_halved", "", "batches too large for the back end, sent again in halves")     \

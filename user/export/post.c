@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/scope.h"
 
 #define KEEP_ANSWER (16 * 1024) /* memory kept between answers */
@@ -13,6 +14,7 @@
 #define H2C_REUSE 0x080000	/* older libcurls fail at the second request of a connection with prior knowledge */
 
 struct post {
+	struct transfer transfer;
 	CURLM *multi;
 	CURL *easy;
 	bool running;
@@ -137,7 +139,7 @@ static CURLcode set_options(struct post *p, const struct post_config *c)
 	if (!r)
 		r = curl_easy_setopt(easy, CURLOPT_USERAGENT, c->user_agent);
 	if (!r)
-		r = curl_easy_setopt(easy, CURLOPT_PRIVATE, p);
+		r = curl_easy_setopt(easy, CURLOPT_PRIVATE, &p->transfer);
 	if (!r)
 		r = set_answer(p);
 	if (!r)
@@ -145,6 +147,42 @@ static CURLcode set_options(struct post *p, const struct post_config *c)
 	if (!r)
 		r = set_transport(easy, c);
 	return r ? r : set_tls(easy, c);
+}
+
+/*
+ * A status line decides, even when the rest of the answer did not come or was too long: the server has had the request,
+ * and sending it again would give every span twice.
+ */
+static struct post_answer answer_of(struct post *p, CURLcode result)
+{
+	struct post_answer a = { .error = p->error[0] ? p->error : curl_easy_strerror(result) };
+	curl_off_t wait = 0;
+
+	curl_easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &a.status);
+	if (a.status < 200)
+		a.status = 0; /* only "100 Continue" */
+	curl_easy_getinfo(p->easy, CURLINFO_RETRY_AFTER, &wait); /* a date, too, is made seconds from now */
+	if (wait > 0)
+		a.retry_after = (uint64_t)MIN(wait, (curl_off_t)86400) * NS_PER_S;
+	a.broken = result && result != CURLE_WRITE_ERROR; /* that one is ours: too long */
+	a.fields = buf_slice(&p->fields);
+	if (!result)
+		a.body = buf_slice(&p->answer);
+	return a;
+}
+
+static void complete(struct transfer *t, int result, uint64_t now)
+{
+	struct post *p = container_of(t, struct post, transfer);
+	struct post_answer a = answer_of(p, (CURLcode)result);
+
+	p->running = false;
+	curl_multi_remove_handle(p->multi, p->easy);
+	p->done(p->arg, &a, now);
+	if (!p->running && p->answer.cap > KEEP_ANSWER) {
+		buf_fini(&p->answer);
+		buf_init(&p->answer, POST_ANSWER_MAX);
+	}
 }
 
 static void free_post(struct post **p)
@@ -158,6 +196,7 @@ int post_new(struct post **out, CURLM *multi, const struct post_config *c, post_
 
 	if (!p)
 		return -ENOMEM;
+	p->transfer.done = complete;
 	p->multi = multi;
 	p->done = done;
 	p->arg = arg;
@@ -198,41 +237,6 @@ int post_start(struct post *p, struct slice body)
 	return 0;
 }
 
-/*
- * A status line decides, even when the rest of the answer did not come or was too long: the server has had the request,
- * and sending it again would give every span twice.
- */
-static struct post_answer answer_of(struct post *p, CURLcode result)
-{
-	struct post_answer a = { .error = p->error[0] ? p->error : curl_easy_strerror(result) };
-	curl_off_t wait = 0;
-
-	curl_easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &a.status);
-	if (a.status < 200)
-		a.status = 0; /* only "100 Continue" */
-	curl_easy_getinfo(p->easy, CURLINFO_RETRY_AFTER, &wait); /* a date, too, is made seconds from now */
-	if (wait > 0)
-		a.retry_after = (uint64_t)MIN(wait, (curl_off_t)86400) * NS_PER_S;
-	a.broken = result && result != CURLE_WRITE_ERROR; /* that one is ours: too long */
-	a.fields = buf_slice(&p->fields);
-	if (!result)
-		a.body = buf_slice(&p->answer);
-	return a;
-}
-
-static void complete(struct post *p, CURLcode result, uint64_t now)
-{
-	struct post_answer a = answer_of(p, result);
-
-	p->running = false;
-	curl_multi_remove_handle(p->multi, p->easy);
-	p->done(p->arg, &a, now);
-	if (!p->running && p->answer.cap > KEEP_ANSWER) {
-		buf_fini(&p->answer);
-		buf_init(&p->answer, POST_ANSWER_MAX);
-	}
-}
-
 void posts_reap(CURLM *multi, uint64_t now)
 {
 	CURLMsg *m;
@@ -240,11 +244,11 @@ void posts_reap(CURLM *multi, uint64_t now)
 
 	while ((m = curl_multi_info_read(multi, &left))) {
 		CURLcode result = m->data.result;
-		struct post *p = NULL;
+		struct transfer *t = NULL;
 
 		if (m->msg != CURLMSG_DONE)
 			continue;
-		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&p);
-		complete(p, result, now);
+		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+		t->done(t, (int)result, now);
 	}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One HTTP POST at a time over an easy handle that is kept for the next one, so that connections stay alive. Nothing
- * blocks: the caller drives the multi handle. Every easy handle on that multi must be a struct post's (CURLOPT_PRIVATE),
- * because the multi has one list of completions for all. Redirects are not followed; http and https only, by TCP or by a
+ * blocks: the caller drives the multi handle. Every easy handle on that multi is known by a
+ * struct transfer (base/transfer.h), because the multi has one list of completions for all. Redirects are not followed; http and https only, by TCP or by a
  * UNIX socket. Answers are bounded: fields, body, and time when there is a limit of it. Compressed bodies stay compressed.
  */
 #ifndef SPANDREL_EXPORT_POST_H
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "base/transfer.h"
 
 #define POST_ANSWER_MAX (256 * 1024) /* a longer answer is cut off and judged by its status */
 #define POST_FIELDS_MAX (256 * 1024) /* header and trailer fields, all that are sent */
@@ -50,7 +51,7 @@ void post_free(struct post *p); /* also in flight: `done` is not called then; NU
 /* Sends; the body stays with the caller until `done`. 0 or -errno. */
 int post_start(struct post *p, struct slice body);
 
-/* Calls `done` for whatever has completed on the multi handle. */
+/* Tells whatever has completed on the multi handle, posts or not. */
 void posts_reap(CURLM *multi, uint64_t now);
 
 #endif

@@ -49,5 +49,6 @@ struct kube_state {
 };
 
 void kube_state(const struct kube *k, struct kube_state *out);
+void kube_gauges(const struct kube *k); /* sets pods_known (base/stats.h) */
 
 #endif

@@ -5,6 +5,8 @@
  * part of the pod's one block of memory, printable UTF-8 (host/text.h) and bounded; what passes a bound is cut or left out
  * and counted (kube_values_cut), and what the server did not say is empty or 0, never guessed.
  *
+ * Only released_at and deleted_at are set later, once.
+ *
  * The store holds the pods that live and those that ended at most PODS_KEEP ago, in bounded number and memory; beyond it
  * the longest gone leave first, then new ones are refused (kube_pods_refused). Times named _at are boot time in ns, as events have
  * them; created and started are real time in s. Not for threads; no calls into the store from a callback but look-ups.
@@ -73,9 +75,12 @@ struct pod {
 	struct pod_ip ips[POD_IPS_MAX];
 	int64_t created, started; /* real time, s; 0: not said */
 	uint64_t known_at;	  /* when it was first heard of */
-	uint64_t addressed_at;	  /* since when its addresses are known to be its own; 0: it has none */
+	uint64_t addressed_at;	  /* its addresses cannot have been its own before (its start; else when they were heard of) */
 	uint64_t released_at;	  /* when it ended (deleted, Succeeded, Failed): its addresses may be another's since; 0 not yet */
 	uint64_t deleted_at;	  /* 0: it is still listed */
+	/* For the store alone. */
+	struct slice version; /* resourceVersion */
+	size_t bytes;	      /* of the block */
 };
 
 /* The value of a label or annotation that was kept; SLICE_NONE when there is none. */
@@ -147,6 +152,8 @@ void pods_delete(struct pods *s, struct slice uid, uint64_t now);
 void pods_list_begin(struct pods *s);
 void pods_list_end(struct pods *s, uint64_t now);
 void pods_list_abort(struct pods *s);
+bool pods_keeps_label(const struct pods *s, struct slice key);
+bool pods_keeps_annotation(struct slice key);
 /* Forgets those that ended long enough ago. */
 void pods_tick(struct pods *s, uint64_t now);
 

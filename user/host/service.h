@@ -34,13 +34,42 @@ struct services *services_new(const struct services_config *c); /* NULL without 
 void services_free(struct services *s);
 
 /*
- * What the server side of a connection is called: a service by its ClusterIP (external and load balancer addresses count
- * as well) and TCP port, else by one of its endpoints' address and TCP port. False when there is none, or two services could be
- * meant (then out->pod is still the endpoint's, where it is only one: true, with an empty name). Headless services are known by
- * their endpoints alone. Endpoints in the host's network are left out where the slice's pod says so
- * or the address is a node's own.
+ * What the server side of a connection is called: a service by its address (cluster, external, load balancer) and TCP port,
+ * else by the address and TCP port of one of its endpoints. False when there is none or two services could be meant; but
+ * an endpoint of several services is still one pod: true, with an empty name. Headless services are known by their endpoints
+ * alone. An address in a node's own network (host-network pods) is only found with a port that its endpoints list.
  */
 bool services_find(const struct services *s, const struct pod_ip *ip, uint16_t port, struct service_name *out);
 uint32_t services_known(const struct services *s);
+
+/*
+ * For the API client and tests. A Service, or an EndpointSlice: addresses that answer on each of the ports. An address of a
+ * slice may name a pod.
+ */
+enum service_source { SERVICE_ITSELF, SERVICE_ENDPOINTS, SERVICE_SOURCES };
+
+#define SERVICE_ADDRESSES_MAX 1024 /* of one object, as the API allows; more are left out and counted (kube_values_cut) */
+#define SERVICE_PORTS_MAX     128
+
+struct service_address {
+	struct pod_ip ip;
+	struct slice pod;
+};
+
+struct service_object {
+	enum service_source source;
+	struct slice uid, version, name, namespace; /* name: of the service */
+	const struct service_address *addresses;
+	const uint16_t *ports; /* TCP */
+	uint16_t n_addresses, n_ports;
+};
+
+/* Copies. 0, or -errno and it is counted. Between begin and end of a list of its source it counts at the end only. */
+int services_put(struct services *s, const struct service_object *o);
+void services_delete(struct services *s, enum service_source source, struct slice uid);
+/* A list in full, as pods_list_begin() … have it. */
+void services_list_begin(struct services *s, enum service_source source);
+void services_list_end(struct services *s, enum service_source source);
+void services_list_abort(struct services *s, enum service_source source);
 
 #endif
