@@ -57,6 +57,13 @@ inline_always void call_get(struct call *c, struct task_struct *task)
 #define STACK(regs) ((regs)->sp)
 #define RETURN_SIZE 8 /* what a call puts on the stack */
 
+/* Go's own convention (src/cmd/compile/abi-internal.md): the first arguments and results, and the current goroutine. */
+#define GO0(regs) ((regs)->ax)
+#define GO1(regs) ((regs)->bx)
+#define GO2(regs) ((regs)->cx)
+#define GO3(regs) ((regs)->di)
+#define GO_G(regs) ((regs)->r14)
+
 #elif defined(__TARGET_ARCH_arm64)
 
 enum {
@@ -99,6 +106,12 @@ inline_always void call_get(struct call *c, struct task_struct *task)
 #define RESULT(pt) ((pt)->regs[0])
 #define STACK(pt) ((pt)->sp)
 #define RETURN_SIZE 0
+
+#define GO0(pt) ((pt)->regs[0])
+#define GO1(pt) ((pt)->regs[1])
+#define GO2(pt) ((pt)->regs[2])
+#define GO3(pt) ((pt)->regs[3])
+#define GO_G(pt) ((pt)->regs[28])
 
 #else
 #error "bpf/arch.h has no row for this architecture"

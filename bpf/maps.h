@@ -167,6 +167,25 @@ struct { /* socket's address → session that was given its descriptor, until th
 	__type(value, struct session_key);
 } awaited SEC(".maps") __weak;
 
+struct go_frame { /* of a function that a goroutine is in: stays the same where its stack moves */
+	__u64 goid;
+	__u32 depth; /* bytes of stack */
+	__u32 tgid;
+};
+
+struct go_call {
+	__u64 session;
+	__u64 buffer, length;
+	__u64 dir; /* enum ev_dir */
+};
+
+struct { /* reads wait in here: the one that has waited longest makes room */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct go_frame);
+	__type(value, struct go_call);
+} go_calls SEC(".maps") __weak;
+
 #define TLS_SLOTS 1024	/* power of two */
 #define ENDED_SLOTS 4096 /* power of two */
 

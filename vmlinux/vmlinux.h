@@ -66,7 +66,7 @@ typedef struct { int counter; } atomic_t;
 
 struct pt_regs {
 #if defined(__TARGET_ARCH_x86)
-	unsigned long r10, r9, r8, ax, cx, dx, si, di, orig_ax, sp;
+	unsigned long r14, r10, r9, r8, ax, bx, cx, dx, si, di, orig_ax, sp;
 #elif defined(__TARGET_ARCH_arm64)
 	__u64 regs[31];
 	__u64 sp;

@@ -37,7 +37,13 @@ struct uprobes;
 	X(ALPN_DATUM, tls_alpn_datum, "protocols agreed on inside TLS") /* (session, { uint8_t *name; unsigned length } *). DONE */ \
 	/* the end of any of them */											     \
 	X(DONE, tls_done, "TLS calls")		/* a uretprobe, or plain probes that together see every return */	     \
-	X(RETURN, tls_return, "TLS calls")	/* a plain probe inside the function with the result in its register: positive ones for sure */
+	X(RETURN, tls_return, "TLS calls")	/* a plain probe inside the function with the result in its register: positive ones for sure */	\
+	/* crypto/tls.(*Conn) of Go programs, with Go's registers; probe/go_sites.c says where they stand */			     \
+	X(GO_HANDSHAKE, go_handshake, "telling new TLS sessions of Go programs from old ones") /* (session) */		     \
+	X(GO_READ, go_read, "what Go programs receive by TLS")	  /* (session): in the frame of the copy */		     \
+	X(GO_COPY, go_copy, "what Go programs receive by TLS")	  /* (to, from, length) of memmove */			     \
+	X(GO_WRITE, go_write, "what Go programs send by TLS")	  /* (session, type, buffer, length) */			     \
+	X(GO_WRITTEN, go_written, "what Go programs send by TLS") /* (–, error): the end of GO_WRITE, in the same frame */
 
 enum uprobe_program {
 #define X(id, prog, lost) UPROBE_##id,
