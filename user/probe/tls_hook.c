@@ -32,10 +32,19 @@ static size_t offered(const struct spandrel_bpf *skel, struct uprobe_site *site,
 	return kept;
 }
 
+static int find_sites(struct tls_sites *out, const struct tls_look *l, bool plain)
+{
+	if (l->n_go <= 0)
+		return tls_sites_find(out, l->scan, plain);
+	*out = (struct tls_sites){ .n = (size_t)l->n_go, .libraries = 1u << TLS_GO };
+	memcpy(out->site, l->go_sites, out->n * sizeof(*out->site));
+	return 0;
+}
+
 static int attach(struct tls_file *file, const struct spandrel_bpf *skel, const struct tls_look *l, bool plain)
 {
 	_free_ struct tls_sites *s = malloc(sizeof(*s));
-	int err = s ? tls_sites_find(s, l->scan, plain) : -ENOMEM;
+	int err = s ? find_sites(s, l, plain) : -ENOMEM;
 	size_t n;
 
 	if (err)

@@ -34,6 +34,7 @@ int tls_look_new(struct tls_look **out, struct tls_opened *file)
 	err = elf_scan_new(&l->scan, l->file.fd, &tls_names);
 	if (err)
 		return err;
+	l->phase = go_scan_new(&l->go, l->file.fd) ? LOOK_DYNAMIC : LOOK_GO;
 	*out = TAKE_PTR(l);
 	return 0;
 }
@@ -43,6 +44,7 @@ void tls_look_free(struct tls_look **l)
 	if (!*l)
 		return;
 	elf_scan_free(&(*l)->scan);
+	go_scan_free(&(*l)->go);
 	close_fd(&(*l)->file.fd);
 	free(*l);
 	*l = NULL;
@@ -74,8 +76,28 @@ static enum look_result table_step(struct tls_look *l)
 	return l->phase == LOOK_WORDS || l->static_later ? LOOK_LATER : LOOK_MORE;
 }
 
+/* The table is read as long as one of symbols would be; what it leaves open, others may answer. */
+static enum look_result go_step(struct tls_look *l)
+{
+	int more = go_scan_step(l->go);
+
+	if (more > 0)
+		return LOOK_MORE;
+	if (!more)
+		l->n_go = go_sites(l->go, l->go_sites);
+	go_scan_free(&l->go);
+	if (l->n_go > 0)
+		return LOOK_TLS;
+	if (l->n_go == -ENOTSUP)
+		return LOOK_UNREADABLE;
+	l->phase = LOOK_DYNAMIC;
+	return LOOK_MORE;
+}
+
 enum look_result tls_look_step(struct tls_look *l)
 {
+	if (l->phase == LOOK_GO)
+		return go_step(l);
 	if (l->phase != LOOK_WORDS)
 		return table_step(l);
 	if (elf_words_step(l->scan, words, ARRAY_SIZE(words), &l->words) > 0)
@@ -85,6 +107,8 @@ enum look_result tls_look_step(struct tls_look *l)
 
 const char *tls_look_guess(const struct tls_look *l)
 {
+	if (l->n_go)
+		return tls_library_name(TLS_GO);
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (owners[i] && (l->words & 1u << i))
 			return owners[i];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One file, looked at in steps: is there TLS in it that can be hooked? First the names that it exports, then all its symbols, then,
+ * One file, looked at in steps: is there TLS in it that can be hooked? First the functions of a program that Go made, which needs no
+ * symbols (go_bin.h). Then the names that a file exports, then all its symbols, then,
  * where it has no symbol of ours and takes none from another file, its constant data: what TLS cannot do without (labels of the
  * key schedule, RFC 8446 section 7.1, RFC 7627 section 4) proves that there is TLS in it which cannot be hooked.
  */
@@ -12,6 +13,7 @@
 
 #include "base/list.h"
 #include "probe/elf.h"
+#include "probe/go_bin.h"
 #include "probe/tls_open.h"
 
 enum look_result {
@@ -22,12 +24,15 @@ enum look_result {
 	LOOK_UNREADABLE, /* TLS without symbols: tls_look_guess() */
 };
 
-enum look_phase { LOOK_DYNAMIC, LOOK_STATIC, LOOK_WORDS };
+enum look_phase { LOOK_GO, LOOK_DYNAMIC, LOOK_STATIC, LOOK_WORDS };
 
 struct tls_look {
 	struct list link; /* the caller's */
 	struct tls_opened file;
 	struct elf_scan *scan;
+	struct go_scan *go; /* NULL: not compiled by Go */
+	struct uprobe_site go_sites[GO_SITES_MAX];
+	int n_go; /* > 0: those are its probes; -ENOTSUP: crypto/tls is there, but not as we know it */
 	enum look_phase phase;
 	uint32_t words;
 	uint32_t pid;	   /* the caller's: of the process that maps it */
