@@ -1,0 +1,3 @@
+module spandrel.test/gotls
+
+go 1.17
