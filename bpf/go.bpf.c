@@ -136,32 +136,6 @@ int go_read(struct pt_regs *regs)
 	return 0;
 }
 
-inline_always bool go_finish(const struct goroutine *g, int dir, struct go_call *out)
-{
-	struct go_call *c = bpf_map_lookup_elem(&go_calls, &g->frame);
-
-	if (!c || c->dir != (__u64)dir)
-		return false;
-	*out = *c;
-	bpf_map_delete_elem(&go_calls, &g->frame);
-	return true;
-}
-
-/* What is copied now is what the reader gets: from our buffer's side it is there already. */
-SEC("uprobe")
-int go_copy(struct pt_regs *regs)
-{
-	struct tls_call call = { .kind = TLS_COUNT, .dir = DIR_RECV, .buffer = GO1(regs), .length = (__u32)GO2(regs) };
-	struct goroutine g;
-	struct go_call c;
-
-	if (!go_here(regs, &g) || !go_finish(&g, DIR_RECV, &c))
-		return 0;
-	call.session = c.session;
-	tls_end(&call, call.length, g.who, g.id | GO_CTX);
-	return 0;
-}
-
 SEC("uprobe")
 int go_write(struct pt_regs *regs)
 {
@@ -177,19 +151,30 @@ int go_write(struct pt_regs *regs)
 	return 0;
 }
 
-/* Without an error all was written; after one nothing more is, ever. */
+/*
+ * The end of both. What memmove copies from `from` is what the reader gets. Without an error all of a write has left; after one
+ * nothing more does, ever.
+ */
 SEC("uprobe")
-int go_written(struct pt_regs *regs)
+int go_moved(struct pt_regs *regs)
 {
-	struct tls_call call = { .kind = TLS_COUNT, .dir = DIR_SEND };
+	struct tls_call call = { .kind = TLS_COUNT };
+	__u64 second = GO1(regs), third = GO2(regs);
 	struct goroutine g;
-	struct go_call c;
+	struct go_call *c;
 
-	if (!go_here(regs, &g) || !go_finish(&g, DIR_SEND, &c) || GO1(regs) || c.length > INT_LAST)
+	asm volatile("" : "+r"(second), "+r"(third)); /* read here: later the compiler would compute where to read */
+	if (!go_here(regs, &g))
 		return 0;
-	call.session = c.session;
-	call.buffer = c.buffer;
-	call.length = c.length;
-	tls_end(&call, c.length, g.who, g.id | GO_CTX);
+	c = bpf_map_lookup_elem(&go_calls, &g.frame);
+	if (!c)
+		return 0;
+	call.session = c->session;
+	call.dir = c->dir;
+	call.buffer = c->dir == DIR_RECV ? second : c->buffer;
+	call.length = c->dir == DIR_RECV ? third : c->length;
+	bpf_map_delete_elem(&go_calls, &g.frame);
+	if (call.length <= INT_LAST && (call.dir == DIR_RECV || !second))
+		tls_end(&call, call.length, g.who, g.id | GO_CTX);
 	return 0;
 }

@@ -180,7 +180,7 @@ static int read_sites(struct sites *s)
 	if (!i || copy <= i)
 		return -ENOTSUP;
 	add(s, &b, i, UPROBE_GO_READ);
-	add(s, &b, copy, UPROBE_GO_COPY);
+	add(s, &b, copy, UPROBE_GO_MOVED);
 	return 0;
 }
 
@@ -203,7 +203,7 @@ static int write_sites(struct sites *s)
 		if (!done || n++ == WRITES_MAX)
 			return -ENOTSUP;
 		add(s, &b, j, UPROBE_GO_WRITE);
-		add(s, &b, done, UPROBE_GO_WRITTEN);
+		add(s, &b, done, UPROBE_GO_MOVED);
 	}
 	return n ? 0 : -ENOTSUP;
 }
