@@ -27,10 +27,13 @@ static void check_kept(void *arg, const struct probe *p)
 
 int check_run(const struct config *config)
 {
+	struct select select;
 	int r;
 
 	privilege_check(stdout);
-	r = probe_check(stdout, config->operate.backend, check_kept, (void *)config);
+	if (config_selects(config))
+		config_select(config, &select);
+	r = probe_check(stdout, config->operate.backend, config_selects(config) ? &select : NULL, check_kept, (void *)config);
 
 	check_exporters(config);
 	return r ? 1 : 0;

@@ -25,7 +25,7 @@ struct config_select {
 };
 
 struct config_protocols {
-	char *list;
+	char *list, *tls;
 	struct strlist capture_header, keep_query, exclude_method;
 	uint64_t request_timeout; /* ns */
 	uint64_t max_attribute_length;

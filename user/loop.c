@@ -259,7 +259,8 @@ static int make_seed(uint64_t seed[2])
 static int open_stages(struct loop *l)
 {
 	const struct config *c = l->config;
-	struct probe_config pc = { .ring_size = (uint32_t)c->limits.ring_size, .backend = c->operate.backend };
+	struct probe_config pc = { .ring_size = (uint32_t)c->limits.ring_size, .backend = c->operate.backend,
+				   .no_tls = !strcmp(c->protocols.tls, "off") };
 	uint64_t seed[2];
 	int r;
 

@@ -30,6 +30,7 @@ const struct option options[] = {
 
 	GROUP("Protocols"),
 	TEXT("protocols", protocols.list, "LIST", "all", "protocols to recognise: http2, http1, or all"),
+	CHOICE("tls", protocols.tls, "auto|off", "auto", "read what programs hand to their TLS libraries"),
 	LIST("capture-header", protocols.capture_header, "NAME",
 	     "export this header, REDACTED if its name speaks of secrets unless NAME:plain; x-request-id, x-correlation-id always"),
 	LIST("keep-query", protocols.keep_query, "GLOB", "query keys whose values are shown; all others are REDACTED"),

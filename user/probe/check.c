@@ -6,6 +6,8 @@
 
 #include "base/scope.h"
 #include "probe/inner.h"
+#include "probe/tls_check.h"
+#include "spandrel.skel.h"
 
 static const char *const kinds[] = {
 	[0] = "", [BTF_KIND_TYPEDEF] = "tracepoint ", [BTF_KIND_FUNC] = "function ",
@@ -57,25 +59,69 @@ static void show_ways(FILE *out, const struct features *f)
 	}
 }
 
-int probe_check(FILE *out, const char *backend, void (*opened)(void *arg, const struct probe *p), void *arg)
+#define PROCESSES_MAX 1024 /* whose libraries are shown */
+
+struct processes {
+	uint32_t nr[PROCESSES_MAX];
+	size_t n;
+};
+
+static void note_processes(void *arg, const void *ids, size_t n)
 {
-	_free_ struct knobs *nobody = calloc(1, sizeof(*nobody));
+	struct processes *p = arg;
+	const uint32_t *id = ids;
+
+	for (size_t i = 0; i + 1 < n / sizeof(*id) && p->n < PROCESSES_MAX; i += 2)
+		p->nr[p->n++] = id[i + 1];
+}
+
+static void show_tls(FILE *out, struct plan *plan, bool selected)
+{
+	_free_ struct processes *p = calloc(1, sizeof(*p));
+
+	if (!selected || !p) {
+		tls_check_directories(out);
+		return;
+	}
+	plan->skel->bss->find = 2;
+	plan_walk(plan->skel->progs.each_task, note_processes, p);
+	plan->skel->bss->find = 0;
+	tls_check_processes(out, p->nr, p->n);
+}
+
+/* Without a selection: one that nothing meets. */
+static int read_selection(struct knobs *k, const struct select *s)
+{
+	char error[256];
+
+	if (s)
+		return select_knobs(k, s, error, sizeof(error));
+	k->need = k->check = SEL_PID;
+	return 0;
+}
+
+int probe_check(FILE *out, const char *backend, const struct select *select, void (*opened)(void *arg, const struct probe *p), void *arg)
+{
+	_free_ struct knobs *knobs = calloc(1, sizeof(*knobs));
 	struct probe probe = { 0 };
 	struct plan *plan = &probe.plan;
 	struct features f;
 	int err = backend_check(backend);
 
-	if (!nobody)
+	if (!knobs)
 		return -ENOMEM;
-	nobody->need = nobody->check = SEL_PID; /* and no pid: a selection that nothing meets */
+	if (!err)
+		err = read_selection(knobs, select);
 	features_read(&f);
 	show_features(out, &f);
 	show_hierarchies(out, &f);
 	show_ways(out, &f);
 	if (!err)
-		err = plan_open(plan, &f, backend, 1 << 16, nobody);
+		err = plan_open(plan, &f, backend, 1 << 16, knobs);
 	if (plan->lost[0])
 		fprintf(out, "lost: %s\n", plan->lost);
+	if (!err)
+		show_tls(out, plan, select);
 	fprintf(out, "way in: %s\n", err ? "none" : plan->way->name);
 	if (!err && opened)
 		opened(arg, &probe);

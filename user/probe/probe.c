@@ -212,14 +212,6 @@ struct reading {
 	void *arg;
 };
 
-/* A process that maps a file nobody knows is about to use it: what the ring holds besides can wait. */
-static void read_mapped(struct tls *t, const struct ev_mapped *ev)
-{
-	tls_event(t, ev);
-	if (ev->path_len)
-		tls_turn(t, clock_boot(), TLS_TURN_NS);
-}
-
 /* A record may be longer than what it says: it was reserved in a size class. */
 static void read_one(void *arg, const void *record, size_t size)
 {
@@ -232,7 +224,7 @@ static void read_one(void *arg, const void *record, size_t size)
 	else if (ev->type != EV_MAPPED)
 		r->fn(r->arg, ev);
 	else if (r->p->tls)
-		read_mapped(r->p->tls, (const struct ev_mapped *)ev);
+		tls_event(r->p->tls, (const struct ev_mapped *)ev);
 }
 
 int probe_read(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev), void *arg, int max)

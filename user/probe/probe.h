@@ -83,10 +83,10 @@ enum probe_work {
 unsigned probe_works(const struct probe *p);
 
 /*
- * --check: the table of what this kernel offers and what was chosen, and "way in: …". 0 if tracing would work; then `opened`
- * (may be NULL) was called with a probe that selects nobody.
+ * --check: the table of what this kernel offers and what was chosen, the TLS libraries in reach of the selection (NULL: in standard
+ * directories), and "way in: …". 0 if tracing would work; then `opened` (may be NULL) was called with a probe that was never read.
  */
-int probe_check(FILE *out, const char *backend, void (*opened)(void *arg, const struct probe *p), void *arg);
+int probe_check(FILE *out, const char *backend, const struct select *select, void (*opened)(void *arg, const struct probe *p), void *arg);
 
 /* Is this record what it says (type, lengths)? For the ring, recordings and fuzzing alike. */
 bool event_valid(const struct ev_head *ev, size_t size);

@@ -27,6 +27,7 @@
 struct job { /* what the kernel told, or a process that is to be walked */
 	struct list link;
 	struct file_id file;
+	uint64_t time;
 	uint32_t pid, nr, child;
 	uint16_t what; /* enum mapped_what */
 	uint16_t path_len;
@@ -100,11 +101,12 @@ static void note_plain(struct tls *t, const struct tls_opened *o)
 
 /* ---- what a look has found ---- */
 
+/* pid 0: for nobody yet. */
 static void hold(struct tls *t, uint32_t pid, bool untracked, struct tls_file *file)
 {
 	if (untracked)
 		file->pinned = true;
-	else if (!file->dead)
+	else if (pid && !file->dead)
 		tls_files_hold(&t->files, pid, file);
 }
 
@@ -218,7 +220,7 @@ static void forget_older(struct tls *t, const struct file_id *id)
 	old->dead = true;
 }
 
-static void begin_look(struct tls *t, struct tls_opened *o, uint32_t pid, bool untracked)
+static void begin_look(struct tls *t, struct tls_opened *o, uint32_t pid, bool untracked, uint64_t since)
 {
 	struct tls_file *file = tls_files_find(&t->files, &o->real);
 	struct tls_opened copy = *o;
@@ -239,22 +241,24 @@ static void begin_look(struct tls *t, struct tls_opened *o, uint32_t pid, bool u
 	}
 	t->look->pid = pid;
 	t->look->pinned = untracked;
+	t->look->since = since;
 }
 
 /* ---- jobs ---- */
 
-static void job_file(struct tls *t, const struct job *j)
+static void job_file(struct tls *t, const struct job *j, struct slice path)
 {
 	struct tls_opened o;
 
 	if (!j->file.ino || known(t, j->pid, j->untracked, &j->file))
 		return;
-	if (tls_open(&o, t->skel, j->nr, &j->file, slice_of(j->path, j->path_len))) {
-		stat_inc(tls_gone);
+	if (tls_open(&o, t->skel, j->nr, &j->file, path)) {
+		if (j->pid)
+			stat_inc(tls_gone);
 		forget(t, &j->file);
 		return;
 	}
-	begin_look(t, &o, j->pid, j->untracked);
+	begin_look(t, &o, j->pid, j->untracked, j->time);
 }
 
 static void walk_begin(struct tls *t, const struct job *j)
@@ -281,7 +285,7 @@ static void walk_step(struct tls *t)
 		close(o.fd);
 		return;
 	}
-	begin_look(t, &o, t->walk.pid, t->walk.untracked);
+	begin_look(t, &o, t->walk.pid, t->walk.untracked, 0);
 }
 
 static void job_run(struct tls *t, const struct job *j, uint64_t now)
@@ -289,10 +293,10 @@ static void job_run(struct tls *t, const struct job *j, uint64_t now)
 	switch (j->what) {
 	case MAPPED_EXEC:
 		tls_files_drop(&t->files, j->pid, now);
-		job_file(t, j);
+		job_file(t, j, slice_of(j->path, j->path_len));
 		break;
 	case MAPPED_FILE:
-		job_file(t, j);
+		job_file(t, j, slice_of(j->path, j->path_len));
 		break;
 	case MAPPED_FORK:
 		tls_files_fork(&t->files, j->pid, j->child, now);
@@ -313,44 +317,6 @@ static void job_next(struct tls *t, uint64_t now)
 
 	t->n_jobs--;
 	job_run(t, j, now);
-}
-
-static void enqueue(struct tls *t, const struct job *from, const uint8_t *path)
-{
-	uint32_t max = from->what == MAPPED_FILE ? TLS_QUEUE_MAX : 16 * TLS_QUEUE_MAX;
-	struct job *j = t->n_jobs < max ? malloc(sizeof(*j) + from->path_len) : NULL;
-
-	if (!j) {
-		stat_inc(tls_queue);
-		if (from->what == MAPPED_FILE)
-			forget(t, &from->file);
-		return;
-	}
-	*j = *from;
-	if (path)
-		memcpy(j->path, path, from->path_len);
-	list_push(&t->jobs, &j->link);
-	t->n_jobs++;
-}
-
-void tls_event(struct tls *t, const struct ev_mapped *ev)
-{
-	struct job j = {
-		.file = ev->file,
-		.pid = ev->pid,
-		.nr = ev->nr,
-		.child = ev->child,
-		.what = ev->what,
-		.path_len = ev->path_len,
-		.untracked = ev->h.flags & EVF_UNTRACKED,
-	};
-
-	enqueue(t, &j, ev->path);
-}
-
-void tls_process(struct tls *t, uint32_t pid, uint32_t nr)
-{
-	enqueue(t, &(struct job){ .pid = pid, .nr = nr, .what = MAPPED_ALL }, NULL);
 }
 
 /* ---- time ---- */
@@ -410,6 +376,80 @@ static bool step(struct tls *t, uint64_t now)
 	}
 	return true;
 }
+
+/* ---- what comes ---- */
+
+/*
+ * A program that may hold TLS itself runs already; and a process that loads a library of such a name will soon use it. The name
+ * is a guess and decides nothing but the order.
+ */
+static bool is_urgent(const struct ev_mapped *ev)
+{
+	static const char *const names[] = { "/libssl", "/libgnutls.", "/libmbedtls", "/libwolfssl", "/libs2n", "/librustls" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (ev->path_len && memmem(ev->path, ev->path_len, names[i], strlen(names[i])))
+			return true;
+	return ev->what == MAPPED_EXEC && ev->path_len;
+}
+
+static void enqueue(struct tls *t, const struct job *from, const uint8_t *path)
+{
+	uint32_t max = from->what == MAPPED_FILE ? TLS_QUEUE_MAX : 16 * TLS_QUEUE_MAX;
+	struct job *j = t->n_jobs < max ? malloc(sizeof(*j) + from->path_len) : NULL;
+
+	if (!j) {
+		stat_inc(tls_queue);
+		if (from->what == MAPPED_FILE)
+			forget(t, &from->file);
+		return;
+	}
+	*j = *from;
+	if (path)
+		memcpy(j->path, path, from->path_len);
+	list_push(&t->jobs, &j->link);
+	t->n_jobs++;
+}
+
+/*
+ * Before what else waits, which may be about the same process: so nothing but the file is looked at now. The process is counted when
+ * its turn comes.
+ */
+static void hurry(struct tls *t, const struct ev_mapped *ev)
+{
+	struct job j = { .file = ev->file, .time = ev->h.time, .nr = ev->nr };
+
+	while (t->look)
+		step(t, ev->h.time);
+	job_file(t, &j, slice_of((const char *)ev->path, ev->path_len));
+	while (t->look)
+		step(t, ev->h.time);
+}
+
+void tls_event(struct tls *t, const struct ev_mapped *ev)
+{
+	struct job j = {
+		.file = ev->file,
+		.time = ev->h.time,
+		.pid = ev->pid,
+		.nr = ev->nr,
+		.child = ev->child,
+		.what = ev->what,
+		.path_len = ev->path_len,
+		.untracked = ev->h.flags & EVF_UNTRACKED,
+	};
+
+	if (is_urgent(ev))
+		hurry(t, ev);
+	enqueue(t, &j, ev->path);
+}
+
+void tls_process(struct tls *t, uint32_t pid, uint32_t nr)
+{
+	enqueue(t, &(struct job){ .pid = pid, .nr = nr, .what = MAPPED_ALL }, NULL);
+}
+
+/* ---- turns ---- */
 
 bool tls_turn(struct tls *t, uint64_t now, uint64_t budget)
 {

@@ -19,7 +19,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "event.h"
 
@@ -35,7 +34,10 @@ void tls_free(struct tls *t); /* NULL is fine */
 /* Takes every probe away; none is attached any more. */
 void tls_detach(struct tls *t);
 
-/* A process maps a file, has a new program, a child, or ends. Cheap: what there is to do is queued. */
+/*
+ * A process maps a file, has a new program, a child, or ends. Cheap: what there is to do is queued, but for what seems to be a TLS
+ * library or a program: that is looked at now, since the process is about to use it.
+ */
 void tls_event(struct tls *t, const struct ev_mapped *ev);
 /* Everything that this process (nr: as our namespace numbers it) maps now is to be looked at. Queued, too. */
 void tls_process(struct tls *t, uint32_t pid, uint32_t nr);
@@ -45,8 +47,5 @@ void tls_reselect(struct tls *t, uint64_t now);
 bool tls_turn(struct tls *t, uint64_t now, uint64_t budget);
 /* Works until everything that can be hooked is. */
 void tls_settle(struct tls *t);
-
-/* --check: TLS libraries in standard directories, what was found in them and where probes would stand. */
-void tls_check(FILE *out);
 
 #endif

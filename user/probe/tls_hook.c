@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/stats.h"
@@ -57,7 +58,8 @@ static int attach(struct tls_file *file, const struct spandrel_bpf *skel, const 
 		return err;
 	stat_inc(tls_attached);
 	stat_add(tls_probes, n);
-	log_debug("TLS: %u:%llu: %zu probes", l->file.real.dev, (unsigned long long)l->file.real.ino, n);
+	log_debug("TLS: inode %llu: %zu probes stand %llu µs after it was mapped", (unsigned long long)l->file.real.ino, n,
+		  l->since ? (unsigned long long)(clock_boot() - l->since) / 1000 : 0ULL);
 	return 0;
 }
 

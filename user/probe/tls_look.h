@@ -36,6 +36,7 @@ struct tls_look {
 	enum look_phase phase;
 	uint32_t words;
 	uint32_t pid;	   /* the caller's: of the process that maps it */
+	uint64_t since;	   /* the caller's: when it was mapped, ns; 0: before it was looked for */
 	bool pinned;	   /* the caller's: that process cannot be counted */
 	bool static_later; /* a large table of symbols is still to be read */
 };
