@@ -6,6 +6,7 @@ CLANG ?= clang
 BPFTOOL ?= $(shell tests/tools/find-bpftool 2>/dev/null || echo bpftool)
 PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 VERSION := 0.1.0
 
@@ -68,6 +69,11 @@ demo: $(BUILD)/spandrel
 
 install: $(BUILD)/spandrel
 	install -D -m 755 $< $(DESTDIR)$(PREFIX)/bin/spandrel
+	install -D -m 644 deploy/spandrel.8 $(DESTDIR)$(PREFIX)/share/man/man8/spandrel.8
+	install -D -m 644 deploy/spandrel.conf $(DESTDIR)$(PREFIX)/share/doc/spandrel/spandrel.conf
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/spandrel.service > $(DESTDIR)$(UNITDIR)/spandrel.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/spandrel.service
 
 clean:
 	rm -rf build
@@ -88,7 +94,7 @@ help:
 	@echo 'make kube     build a real API server, etcd and tools for deploy/, once, into ~/.cache/spandrel'
 	@echo 'make bench    what tracing costs (root)'
 	@echo 'make readme   the tables of README.md anew from the program'
-	@echo 'make install  PREFIX (/usr/local), DESTDIR'
+	@echo 'make install  the program, its man page, unit file and an example of a configuration: PREFIX (/usr/local), UNITDIR, DESTDIR'
 	@echo 'make clean'
 	@echo 'V=1 shows commands, SAN=1 builds with ASan and UBSan into build/san, CC=clang BUILD=build/clang works too'
 

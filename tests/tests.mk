@@ -12,7 +12,8 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libspandrel.a
 unit: $(if $(T),$(BUILD)/tests/unit/test_$(T),$(UNIT_BIN))
 	$(Q)set -e; for t in $^; do echo "# $$t"; $$t; done
 
-CHECK_TESTS := tests/tools/check-layers 'tests/tools/check-help $(BUILD)/spandrel' $(UNIT_BIN)
+CHECK_TESTS := tests/tools/check-layers 'tests/tools/check-help $(BUILD)/spandrel' \
+	'tests/tools/check-install $(BUILD)/spandrel $(VERSION)' $(UNIT_BIN)
 CHECK_NEEDS := $(BUILD)/spandrel $(UNIT_BIN)
 LIVE_TESTS :=
 LIVE_NEEDS := $(BUILD)/spandrel
@@ -26,7 +27,7 @@ check: $(CHECK_NEEDS)
 test: $(CHECK_NEEDS) $(LIVE_NEEDS)
 	$(Q)$(RUN_TESTS) $(CHECK_TESTS) $(LIVE_TESTS)
 
-# the tables of README.md that are made from the program
+# the tables of README.md and of the man page that are made from the program
 readme: $(BUILD)/spandrel
 	$(Q)tests/tools/check-help --write $<
 

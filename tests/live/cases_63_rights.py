@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import time
 
 import parts
 from spandrel import BIN, SERVER, Tracer
@@ -111,7 +110,7 @@ def case_rights_foreign_files():
         assert "CAP_DAC_OVERRIDE" in kept(t), t.err
         os.rename(path, path + ".1")
         t.proc.send_signal(signal.SIGHUP)
-        time.sleep(0.3)
+        t.wait_for(lambda: "read again" in t.err, "word of SIGHUP")
         parts.curl(web.url + "/x")
         t.stop()
     assert t.counters["spans_exported"] == 2 and os.path.getsize(path) and not os.path.getsize(path + ".1"), t.counters
@@ -135,3 +134,104 @@ def case_rights_check():
     code, rows, left, r = check(*parts.LEAST)
     assert code == 0 and all(rows["CAP_" + c.upper()] == "yes" for c in parts.LEAST) and "CAP_SYS_PTRACE" in left, r
     assert re.search(r"^capability CAP_SYS_PTRACE +yes +for \w", r.text, re.M), r.text
+
+
+# ---- the unit file ----
+
+def unit(key):
+    """All values of a key of deploy/spandrel.service, in order."""
+    path = os.path.join(parts.HERE, "../../deploy/spandrel.service")
+    return re.findall(rf"^{key}=(.*)$", parts.read(path), re.M)
+
+
+def calls_of(name):
+    if not name.startswith("@"):
+        return {name}
+    out = set()
+    for line in parts.tool(["systemd-analyze", "--no-pager", "syscall-filter", name]).text.splitlines()[1:]:
+        word = line.split("#")[0].strip()
+        out |= calls_of(word) if word and word != name else set()
+    return out
+
+
+def allowed():
+    """The system calls that the unit's filter lets through."""
+    parts.need("systemd-analyze", "gcc")
+    out = calls_of("@default")
+    for line in unit("SystemCallFilter"):
+        these = set().union(*(calls_of(w) for w in line.lstrip("~").split()))
+        out = out - these if line.startswith("~") else out | these
+    return sorted(out)
+
+
+FILTER = r"""
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static const int allowed[] = {
+#include "calls.h"
+};
+#define N (sizeof(allowed) / sizeof(allowed[0]))
+int main(int argc, char **argv)
+{
+	static struct sock_filter f[2 * N + 2];
+	unsigned short n = 0;
+	(void)argc;
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	for (size_t i = 0; i < N; i++) {
+		f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], 0, 1);
+		f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	}
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &(struct sock_fprog){ n, f }))
+		return 99;
+	execv(argv[1], argv + 1);
+	return 98;
+}
+"""
+
+
+def as_the_unit():
+    """A command prefix: user, capabilities, system calls and a file system that cannot be written to, as the unit file has them."""
+    parts.need("unshare", "mount")
+    for name, text in (("filter.c", FILTER),
+                       ("calls.h", "\n".join(f"#ifdef SYS_{c}\nSYS_{c},\n#endif" for c in allowed() if re.fullmatch(r"\w+", c)))):
+        with open(parts.path(name), "w") as f:
+            f.write(text)
+    parts.tool(["gcc", "-o", parts.path("filter"), parts.path("filter.c")])
+    d = parts.workdir()
+    os.chown(d, parts.NOBODY, parts.NOBODY)
+    mounts = (f"mount --bind {d} {d} && mount -o remount,bind,ro / && mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && "
+              "mount -o remount,bind,ro /sys")
+    caps = [c.removeprefix("CAP_").lower() for c in unit("AmbientCapabilities")[0].split()]
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mounts} && exec "$@"', "sh",
+            *parts.rights(*caps, user=parts.NOBODY), parts.path("filter")]
+
+
+def case_rights_unit_file():
+    """What the unit file leaves is enough: spans, a spool, files moved away, pages, another user's process that starts later."""
+    assert unit("AmbientCapabilities") == unit("CapabilityBoundingSet") == [" ".join("CAP_" + c.upper() for c in parts.LEAST)]
+    spool, log = parts.path("spool"), parts.path("access.log")
+    with Tracer("--listen", ":0", "--access-log", log, "--spool-dir", spool, "--otlp-endpoint", "http://127.0.0.1:1", "--batch-age", "100ms",
+                wrap=as_the_unit(), check=False) as t:
+        assert re.search(r"^Seccomp:\t2$", parts.read(f"/proc/{t.proc.pid}/status"), re.M), "no filter"
+        given_up(t)
+        port = re.search(r"at http://127.0.0.1:(\d+)$", t.err, re.M)[1]
+        other = start_stranger("other")
+        parts.curl(other.url + "/x")
+        t.wait_spans(2)
+        for f in (t.file, log):
+            os.rename(f, f + ".1")
+        t.proc.send_signal(signal.SIGHUP)
+        t.wait_for(lambda: "read again" in t.err, "word of SIGHUP")
+        parts.curl(other.url + "/y")
+        t.wait_spans(2)
+        page = parts.tool(["curl", "-sS", f"http://127.0.0.1:{port}/metrics"]).text
+        assert "spandrel_requests_seen_total 4" in page and "process_open_fds" in page, page
+        t.stop()
+    assert t.spans.one(SERVER, "/y").res["service.name"] == "other" and t.counters["requests_seen"] == 4, t.spans
+    assert any(os.path.getsize(os.path.join(spool, f)) > 500 for f in os.listdir(spool)) and len(parts.read(log).splitlines()) == 2, t.counters

@@ -12,6 +12,8 @@ tests="libprotobuf-c-dev protobuf-c-compiler protobuf-compiler python3 nginx-lig
 tests="$tests qemu-system-x86 qemu-system-arm busybox-static kmod zstd debian-archive-keyring lld llvm"
 # operations of io_uring: tests/capture
 tests="$tests liburing-dev"
+# checks of the man page and of the unit file
+tests="$tests mandoc systemd"
 # servers and clients of HTTP/2, what the gRPC programs of tests/live are built with
 tests="$tests nghttp2-server python3-venv"
 languages="node:nodejs npm:npm go:golang-go cargo:cargo java:default-jdk-headless mvn:maven"
