@@ -283,7 +283,8 @@ static int open_stages(struct loop *l)
 				 seed, l->multi);
 	if (r)
 		return r;
-	l->status = (struct status){ .probe = l->probe, .pipeline = l->pipeline, .kube = &l->kube, .start = usage_start() };
+	l->status = (struct status){ .probe = l->probe, .pipeline = l->pipeline, .kube = &l->kube, .start = usage_start(),
+				     .began = clock_boot(), .wait = c->kube.wait };
 	tell_doors(l, clock_boot());
 	r = listen_start(l->listen);
 	return r ? r : privilege_settle(c, l->probe);

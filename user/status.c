@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "status.h"
 
+#include "base/clock.h"
 #include "export/export.h"
 #include "host/kube.h"
 #include "kube_setup.h"
@@ -49,6 +50,19 @@ static void put_build(const struct status *s, enum metrics_format f, struct buf 
 	buf_fini(&labels);
 }
 
+static void put_kube(const struct status *s, enum metrics_format f, struct buf *b)
+{
+	struct kube_state k;
+
+	if (!s->kube->kube)
+		return;
+	kube_state(s->kube->kube, &k);
+	metrics_put(b, f, &(struct metric){ "spandrel_kubernetes_synced", METRIC_GAUGE, NULL, "1 once every list of the API server was read",
+					    NULL, k.synced }, false);
+	metrics_put(b, f, &(struct metric){ "spandrel_kubernetes_healthy", METRIC_GAUGE, NULL, "0 while the API server fails or does not answer",
+					    NULL, k.healthy }, false);
+}
+
 static void put_metrics(const struct status *s, enum metrics_format f, struct buf *b)
 {
 	if (!s->ending) {
@@ -59,6 +73,7 @@ static void put_metrics(const struct status *s, enum metrics_format f, struct bu
 	metrics_stats(b, f);
 	put_exporters(s, f, b, true);
 	put_exporters(s, f, b, false);
+	put_kube(s, f, b);
 	put_build(s, f, b);
 	metrics_put(b, f,
 		    &(struct metric){ "spandrel_kernel_memory_bytes", METRIC_GAUGE, "bytes",
@@ -79,25 +94,32 @@ static void put_exporter_lines(const struct status *s, struct buf *b)
 			   x.down ? "down" : "up", x.queued);
 }
 
-static void put_kube_line(const struct status *s, struct buf *b)
+/* For a while: an API server that is away is no reason to take the tracer away, no more than a back end. */
+static bool awaits_pods(const struct status *s, struct kube_state *k)
 {
-	struct kube_state k;
-
 	if (!s->kube->kube)
-		return;
-	kube_state(s->kube->kube, &k);
-	buf_printf(b, "pods of node %s, by %s: %s%s%s\n", k.node, k.server, k.synced ? "known" : "not known yet",
-		   *k.error ? "; " : "", k.error);
+		return false;
+	kube_state(s->kube->kube, k);
+	return !k->synced && clock_boot() - s->began < s->wait;
 }
 
-/* A back end or an API server that is away is no reason to take the tracer away. */
+static void put_kube_line(const struct status *s, const struct kube_state *k, struct buf *b)
+{
+	if (s->kube->kube)
+		buf_printf(b, "pods of node %s, by %s: %s%s%s\n", k->node, k->server, k->synced ? "known" : "not known yet",
+			   *k->error ? "; " : "", k->error);
+}
+
 static unsigned put_ready(const struct status *s, struct buf *b)
 {
-	buf_printf(b, "%s\n", s->ending ? "not ready" : "ready");
+	struct kube_state k = { 0 };
+	bool ready = !awaits_pods(s, &k) && !s->ending;
+
+	buf_printf(b, "%s\n", ready ? "ready" : "not ready");
 	buf_printf(b, "hooks: %s (way in: %s)\n", s->ending ? "taken off, the end is near" : "all are in place", probe_backend(s->probe));
-	put_kube_line(s, b);
+	put_kube_line(s, &k, b);
 	put_exporter_lines(s, b);
-	return s->ending ? UNAVAILABLE : OK;
+	return ready ? OK : UNAVAILABLE;
 }
 
 static void put_root(const struct status *s, struct buf *b)

@@ -15,7 +15,9 @@ struct status {
 	struct probe *probe;
 	struct pipeline *pipeline;
 	const struct kube_setup *kube;
-	double start; /* usage_start() */
+	double start;	     /* usage_start(), */
+	uint64_t began;	     /* likewise by the boot clock, ns */
+	uint64_t wait;	     /* ns: pods that are not known by then are no reason to be unready */
 	bool ending;  /* nothing is captured any more, and the gauges stand for how it ended */
 };
 

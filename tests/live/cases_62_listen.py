@@ -259,6 +259,19 @@ def case_listen_back_end_away():
     assert t.counters["spans_exported"] == 2
 
 
+def case_listen_awaits_pods():
+    """Not ready while the first list of pods is awaited, but no longer than --kube-wait; alive all the time, and it says why."""
+    gone = f"http://127.0.0.1:{parts.free_port()}"
+    with listening("--kube", "on", "--kube-api", gone, "--node-name", "n", "--kube-wait", "1h", name="waits") as t:
+        first, _, body = get(address(t), "/readyz")
+        assert first.split()[1] == "503" and b"not known yet" in body and gone.encode() in body, (first, body)
+        assert status(get(address(t), "/healthz")) == 200 and metrics(address(t))["kubernetes_synced"] == 0
+        t.stop()
+    with listening("--kube", "on", "--kube-api", gone, "--node-name", "n", "--kube-wait", "500ms", name="waited") as t:
+        until(lambda: status(get(address(t), "/readyz")) == 200, "end of the wait")
+        t.stop()
+
+
 # ---- hostile clients ----
 
 def flood(addr, n):

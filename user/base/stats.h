@@ -165,7 +165,9 @@
 
 /* What stats_gauge_add() is called with: exported name, help. */
 #define STATS_GAUGES(X) \
-	X("requests_open", "requests that have not ended yet, by the service that serves or sends them")
+	X("requests_open", "requests that have not ended yet, by the service that serves or sends them")                 \
+	X("pods_known", "pods in the store: those of this node, and for two minutes those that are gone")              \
+	X("tls_unreadable", "files seen with TLS in them and no symbols, by the library that they seem to hold")
 
 enum stat_id { /* not "stat": a file that includes sys/stat.h has that one */
 #define X(id, name, label, help) STAT_##id,
