@@ -29,6 +29,7 @@ static struct arena_pool kit_pool;
 static struct rng kit_rng;
 static struct cause *cause;
 static uint64_t next_key = 1;
+static uint32_t kit_hidden; /* exchanges of this process give no span; 0: all do */
 
 /* Memory that was given back is not to be read any more. */
 static inline void spoil_free_block(void)
@@ -61,14 +62,21 @@ static inline void on_placed(void *arg, struct exchange *x, const struct placeme
 	spoil_free_block();
 }
 
+static inline uint16_t on_hidden(void *arg, const struct exchange *x)
+{
+	(void)arg;
+	return kit_hidden && x->req_first.pid == kit_hidden ? STAT_drop_self_traced : 0;
+}
+
 static inline void kit_start_with(uint32_t links, uint64_t link_timeout, uint32_t max_waiting)
 {
 	struct cause_config config = { .links = links, .link_timeout = link_timeout, .max_waiting = max_waiting, .rng = &kit_rng };
-	struct cause_sink sink = { .placed = on_placed };
+	struct cause_sink sink = { .placed = on_placed, .hidden = on_hidden };
 
 	memset(results, 0, sizeof(results));
 	memset(stats, 0, sizeof(stats));
 	n_placed = 0;
+	kit_hidden = 0;
 	next_key = 1;
 	arena_pool_init(&kit_pool, 1u << 30);
 	rng_seed(&kit_rng, 11, 12);

@@ -1258,6 +1258,89 @@ static void test_bounds__links_can_be_refused(void)
 	kit_stop();
 }
 
+/* ---- those who give no span ------------------------------------------------------------------- */
+
+static bool hidden_below(uint64_t child, uint64_t above, enum link_kind link)
+{
+	return results[above].p.hidden && results[child].placed && results[child].p.link == link &&
+	       !memcmp(results[child].p.parent_id, results[above].p.parent_id, 8) &&
+	       !memcmp(results[child].p.trace_id, results[above].p.trace_id, 16);
+}
+
+/* P is hidden: what it calls hangs below who called it, however far. */
+static void test_hidden__links_go_through(void)
+{
+	struct exchange *a, *c, *s;
+	uint64_t ka, kc, ks;
+
+	kit_start();
+	kit_hidden = P;
+	a = begin(with_parent(make(true, P, T, conn_remote(1), 5), TP1));
+	c = begin(tcp_end(false, 4000, 77, 8));
+	s = begin(tcp_end(true, 4000, 77, 10));
+	ks = end(s, 16);
+	kc = end(c, 18);
+	ka = end(a, 20);
+	CHECK(results[ka].p.hidden == STAT_drop_self_traced && results[kc].p.hidden && !results[ks].p.hidden);
+	CHECK(hidden_below(kc, ka, LINK_THREAD) && hidden_below(ks, kc, LINK_CONNECTION));
+	CHECK(results[ks].p.parent_remote && results[ks].origin.sampled == SAMPLED_YES);
+	kit_stop();
+}
+
+/* What its SDK put into the call is where the other end belongs. */
+static void test_hidden__the_sdks_context_is_the_parent(void)
+{
+	struct exchange *a, *c, *s;
+	uint64_t kc, ks;
+
+	kit_start();
+	kit_hidden = P;
+	a = inbound(P, T, 1, 5);
+	c = begin(with_parent(tcp_end(false, 4000, 77, 8), TP2));
+	s = begin(with_parent(tcp_end(true, 4000, 77, 10), TP2));
+	ks = end(s, 16);
+	kc = end(c, 18);
+	end(a, 20);
+	CHECK(is_remote_child(kc, TP2) && hidden_below(ks, kc, LINK_CONNECTION) && results[ks].p.parent_remote);
+	kit_stop();
+}
+
+static void test_hidden__a_root_leaves_its_trace_and_no_parent(void)
+{
+	struct exchange *a, *c, *d, *s;
+	uint64_t ka, kd, ks;
+
+	kit_start();
+	kit_hidden = P;
+	a = inbound(P, T, 1, 5);
+	c = begin(tcp_end(false, 4000, 77, 8));
+	s = begin(tcp_end(true, 4000, 77, 10));
+	d = outgoing(Q, U, 12);
+	kd = end(d, 14);
+	ks = end(s, 16);
+	end(c, 18);
+	ka = end(a, 20);
+	CHECK(is_root(ka) && is_root(ks) && is_child(kd, ks, LINK_THREAD));
+	CHECK(!memcmp(results[ks].p.trace_id, results[ka].p.trace_id, 16));
+	kit_stop();
+}
+
+/* ... unless it has a header of its own, which the hidden end was not seen to send. */
+static void test_hidden__below_a_root_the_own_header_counts(void)
+{
+	struct exchange *c, *s;
+	uint64_t ks;
+
+	kit_start();
+	kit_hidden = P;
+	c = begin(tcp_end(false, 4000, 77, 8));
+	s = begin(with_parent(tcp_end(true, 4000, 77, 10), TP1));
+	ks = end(s, 16);
+	end(c, 18);
+	CHECK(is_remote_child(ks, TP1));
+	kit_stop();
+}
+
 static void test_ids__same_seed_same_ids(void)
 {
 	struct placement p[2][2];
@@ -1345,6 +1428,10 @@ int main(void)
 	RUN(test_bounds__a_long_chain_needs_no_stack);
 	RUN(test_bounds__a_circle_is_cut);
 	RUN(test_bounds__links_can_be_refused);
+	RUN(test_hidden__links_go_through);
+	RUN(test_hidden__the_sdks_context_is_the_parent);
+	RUN(test_hidden__a_root_leaves_its_trace_and_no_parent);
+	RUN(test_hidden__below_a_root_the_own_header_counts);
 	RUN(test_ids__same_seed_same_ids);
 	return tap_done();
 }

@@ -88,6 +88,7 @@
 	X(drop_spool_full, "requests_dropped", "reason=\"spool_full\"", "spans that were the oldest in the spool at --spool-size") \
 	X(drop_spool_damaged, "requests_dropped", "reason=\"spool_damaged\"", "spans in parts of the spool that can no longer be read") \
 	X(drop_excluded, "requests_dropped", "reason=\"excluded\"", "requests of RPC methods that --exclude-method names") \
+	X(drop_self_traced, "requests_dropped", "reason=\"self_traced\"", "requests that carry traces by OTLP, and all of processes that send their own") \
 	X(requests_timed_out, "requests_timed_out", "", "requests ended by --request-timeout")                 \
 	X(spans_sampled_out, "spans_sampled_out", "", "spans not kept by sampling")                            \
 	X(kept_parent, "spans_kept", "by=\"parent\"", "spans kept as the context of their request says")          \
@@ -147,6 +148,9 @@
 	X(kube_pods_refused, "kube_pods_refused", "", "pods not kept: more than 1024, or beyond 8 MiB, or without a uid") \
 	X(kube_services_refused, "kube_services_refused", "", "service ports and endpoints not kept: more than 16384, 65536") \
 	X(kube_values_cut, "kube_values_cut", "", "values of pods and services that were cut or left out for their length or number") \
+	X(procs_self_traced, "processes_self_traced", "", "processes seen to send traces of their own by OTLP: not traced twice") \
+	X(kube_missing, "kube_metadata_missing", "", "spans of a process in a container whose pod was not known in time") \
+	X(kube_unwaited, "kube_waits_cut", "", "times that spans stopped waiting for pods: too many were waiting") \
 	X(batches_sent, "batches_sent", "", "batches acknowledged by an OTLP or Zipkin end point")                       \
 	X(batches_retried, "batches_retried", "", "batches sent again")                                        \
 	X(batches_halved, "batches_halved", "", "batches too large for the back end, sent again in halves")     \

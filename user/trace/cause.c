@@ -81,6 +81,11 @@ static void expect(struct cause *c, struct node *n, const uint8_t trace_id[16], 
 
 /* ---- placing ---- */
 
+static uint16_t hidden(struct cause *c, const struct exchange *x)
+{
+	return c->out.hidden ? c->out.hidden(c->out.arg, x) : 0;
+}
+
 static void bequeath(struct cause *c, struct node *n, const struct placement *p)
 {
 	list_for_each_safe(at, &n->line.down) {
@@ -98,6 +103,7 @@ static void place(struct cause *c, struct node *n)
 	struct placement p;
 
 	node_resolve(n, c->config.rng, &p);
+	p.hidden = hidden(c, x);
 	bequeath(c, n, &p);
 	peer_forget(&c->peers, n);
 	list_del(&n->hold.waiting);
@@ -140,6 +146,7 @@ static void place_alone(struct cause *c, struct exchange *x)
 	if (c->config.links & LINK_HEADER)
 		context_parse(&x->call.req->carrier, &x->arena, &n.ctx);
 	node_resolve(&n, c->config.rng, &p);
+	p.hidden = hidden(c, x);
 	c->out.placed(c->out.arg, x, &p);
 }
 

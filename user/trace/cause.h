@@ -45,6 +45,7 @@ struct placement {
 	uint8_t link;			/* enum link_kind of the parent */
 	const struct trace_context *origin; /* the context the trace came with: flags, sampling, tracestate; NULL: ours */
 	uint64_t start;			/* boot time; moved back so that no child begins before it */
+	uint16_t hidden;		/* enum stat_id that it is dropped as: there will be no span; 0: there will */
 };
 
 struct cause_sink {
@@ -55,6 +56,11 @@ struct cause_sink {
 	 */
 	void (*expect)(void *arg, const uint8_t trace_id[16], bool root);
 	void (*settle)(void *arg, const uint8_t trace_id[16], bool root);
+	/*
+	 * Will there be no span of it (placement.hidden)? It links others all the same: those below it have its parent then, or,
+	 * when it has none, the one that their own header names. May be NULL.
+	 */
+	uint16_t (*hidden)(void *arg, const struct exchange *x);
 	void *arg;
 };
 

@@ -35,6 +35,7 @@ struct lineage {
 
 struct heir { /* what a decided parent left */
 	bool given, has_origin;
+	bool parent_remote;
 	uint8_t trace_id[16], parent_id[8];
 	uint64_t parent_start;
 	struct trace_context origin;

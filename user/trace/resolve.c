@@ -58,11 +58,19 @@ static uint64_t find_start(const struct node *n)
 	return start;
 }
 
+/* Above was one of whom no span will tell, and nothing was above that. */
+static bool is_orphan(const struct heir *h)
+{
+	static const uint8_t none[sizeof(h->parent_id)];
+
+	return !memcmp(h->parent_id, none, sizeof(none));
+}
+
 static bool place_below(const struct node *n, struct placement *p)
 {
 	const struct heir *h = &n->heir;
 
-	if (!h->given)
+	if (!h->given || (is_orphan(h) && n->ctx.valid))
 		return false;
 	if (h->parent_start > p->start) { /* what begins before it is no child */
 		stats[STAT_links_ambiguous] += !n->ctx.valid;
@@ -70,7 +78,8 @@ static bool place_below(const struct node *n, struct placement *p)
 	}
 	memcpy(p->trace_id, h->trace_id, sizeof(p->trace_id));
 	memcpy(p->parent_id, h->parent_id, sizeof(p->parent_id));
-	p->link = (uint8_t)link_of(n);
+	p->parent_remote = h->parent_remote;
+	p->link = (uint8_t)(is_orphan(h) ? LINK_NONE : link_of(n));
 	p->origin = h->has_origin ? &h->origin : NULL;
 	return true;
 }
@@ -100,7 +109,8 @@ void node_bequeath(const struct placement *p, struct node *child, struct list *r
 
 	h->given = true;
 	memcpy(h->trace_id, p->trace_id, sizeof(h->trace_id));
-	memcpy(h->parent_id, p->span_id, sizeof(h->parent_id));
+	memcpy(h->parent_id, p->hidden ? p->parent_id : p->span_id, sizeof(h->parent_id));
+	h->parent_remote = p->hidden && p->parent_remote;
 	h->parent_start = p->start;
 	h->has_origin = p->origin != NULL;
 	if (p->origin) { /* the parent's arena may be gone when the child is placed */
