@@ -37,6 +37,8 @@ enum ev_type {
 	EV_LIVE = 19,	 /* struct ev_live: a sweep: UNIX connections of one namespace that still exist */
 	EV_PROC = 20,	 /* facts about a process (host/), as bytes in its own format */
 	EV_HOST = 21,	 /* facts about this host (host/), likewise */
+	EV_POD = 22,	 /* what a container's pod says (host/), likewise, and what is not known of it yet */
+	EV_OTLP = 23,	 /* struct ev_otlp: a process was seen with traces of its own making, or of others */
 };
 
 enum ev_dir { DIR_RECV = 0, DIR_SEND = 1 };
@@ -248,11 +250,21 @@ struct ev_live {
 	__u64 conn[];
 };
 
-struct ev_blob {	/* EV_PROC, EV_HOST */
+#define EVF_AWAITED 1	/* EV_POD: the pod is not known yet: until `time` its spans wait for it */
+
+struct ev_blob {	/* EV_PROC, EV_HOST, EV_POD */
 	struct ev_head h;
 	__u32 pid;
 	__u32 size;
 	__u8 data[];	/* padded to 8 */
+};
+
+enum otlp_role { OTLP_SENDS = 1, OTLP_RECEIVES = 2 };
+
+struct ev_otlp {	/* only where that matters: not when processes are selected one by one */
+	struct ev_head h;
+	__u32 pid;
+	__u32 role;	/* enum otlp_role bits that are new */
 };
 
 /* ---- shared memory ---------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- *   event ─▶ host (facts) ─▶ conn ▶ stream ▶ proto ▶ pair ──exchange──▶ cause ▶ span ▶ tail, sample ──▶ export
+ *   event ─▶ host (facts) ─▶ conn ▶ stream ▶ proto ▶ pair ──exchange──▶ cause ▶ await ▶ span ▶ tail, sample ──▶ export
  *                              └────────────── verdict ──▶ probe
  */
 #include "pipeline.h"
@@ -21,7 +21,9 @@
 #include "host/process.h"
 #include "probe/probe.h"
 #include "probe/record.h"
+#include "self_traced.h"
 #include "texts.h"
+#include "trace/await.h"
 #include "trace/cause.h"
 #include "trace/sample.h"
 #include "trace/span.h"
@@ -29,6 +31,7 @@
 
 #define MAX_PROCESSES 4096
 #define MAX_WAITING 16384
+#define MAX_AWAITING 16384 /* exchanges that wait for their pod */
 #define MAX_TRACES 16384	 /* of the tail stage: open, or decided lately */
 #define SPAN_MEMORY (16 * 1024) /* a span that waits for its trace has so much of --memory-limit */
 
@@ -50,7 +53,9 @@ struct pipeline {
 	struct host *host;
 	struct conn_table *conns;
 	struct cause *cause;
+	struct await *await;
 	struct export *export;
+	struct self_traced self_traced;
 };
 
 /* conn → cause */
@@ -61,6 +66,7 @@ static void on_begin(void *arg, struct exchange *x)
 
 	x->resource = host_resource(p->host, x->req_first.pid);
 	x->release = (void (*)(void *))resource_unref;
+	self_traced_look(&p->self_traced, x);
 	cause_begin(p->cause, x);
 }
 
@@ -74,7 +80,7 @@ static void on_abandon(void *arg, struct exchange *x)
 	cause_abandon(((struct pipeline *)arg)->cause, x);
 }
 
-/* cause → span → tail → sample → export */
+/* cause → await → span → tail → sample → export */
 
 /* An access log has a line for each request, kept or not. */
 static bool logs_all(const struct pipeline *p)
@@ -117,32 +123,55 @@ static bool excluded(const struct pipeline *p, const struct call *call)
 	return false;
 }
 
+static uint16_t on_hidden(void *arg, const struct exchange *x)
+{
+	const struct pipeline *p = arg;
+
+	if (self_traced_hides(&p->self_traced, x))
+		return STAT_drop_self_traced;
+	return excluded(p, &x->call) ? STAT_drop_excluded : 0;
+}
+
 /* Where the ids alone decide, what is not kept need not be described. */
 static void on_placed(void *arg, struct exchange *x, const struct placement *place)
 {
 	struct pipeline *p = arg;
-	bool local = sampler_is_local(p->sampler);
 	struct sample_verdict v = { .keep = true };
-	uint64_t time = last_event(x);
-	struct span *span;
 
-	if (excluded(p, &x->call)) {
-		stat_inc(drop_excluded);
+	if (place->hidden) {
+		stats[place->hidden]++;
 		exchange_free(x);
 		return;
 	}
-	if (!local)
+	if (!sampler_is_local(p->sampler))
 		v = sample_decide(p->sampler, place->trace_id, place->origin);
 	if (!v.keep && !logs_all(p)) {
 		sample_count(&v);
 		exchange_free(x);
 		return;
 	}
+	await_add(p->await, x, place);
+}
+
+static void on_known(void *arg, struct exchange *x, const struct placement *place)
+{
+	struct pipeline *p = arg;
+	uint64_t time = last_event(x);
+	struct sample_verdict v;
+	struct span *span;
+
+	if (!sampler_is_local(p->sampler))
+		v = sample_decide(p->sampler, place->trace_id, place->origin);
 	span = span_build(x, place, p->clock_offset, &p->describe);
-	if (span && local)
+	if (span && sampler_is_local(p->sampler))
 		tail_add(p->tail, span, time);
 	else if (span)
 		on_decided(p, span, &v);
+}
+
+static void on_crowded(void *arg)
+{
+	host_stop_waiting(((struct pipeline *)arg)->host);
 }
 
 static void on_expect(void *arg, const uint8_t trace_id[16], bool root)
@@ -189,6 +218,19 @@ static void on_facts(void *arg, const struct ev_head *record)
 
 	if (p->live.recorder)
 		recorder_put(p->live.recorder, record);
+	if (record->type == EV_POD)
+		await_turn(p->await);
+}
+
+static void tell_self_traced(struct pipeline *p)
+{
+	struct ev_otlp ev;
+
+	while (self_traced_next(&p->self_traced, &ev)) {
+		host_event(p->host, &ev.h);
+		if (p->live.recorder)
+			recorder_put(p->live.recorder, &ev.h);
+	}
 }
 
 /* configuration → stages */
@@ -222,6 +264,7 @@ static uint8_t semconv_of(const char *word)
 static struct host *make_host(struct pipeline *p)
 {
 	const struct config_identity *id = &p->config->identity;
+	const struct config_kube *kube = &p->config->kube;
 
 	return host_new(&(struct host_config){
 		.proc = "/proc",
@@ -232,6 +275,11 @@ static struct host *make_host(struct pipeline *p)
 		.n_extra = id->resource.n,
 		.max_processes = MAX_PROCESSES,
 		.live = p->live.probe != NULL,
+		.pods = p->live.pods,
+		.naming = { .app_labels = kube->app_labels,
+			    .labels = (const char *const *)kube->pod_label.v,
+			    .n_labels = kube->pod_label.n },
+		.pod_wait = kube->wait,
 		.on_facts = on_facts,
 		.arg = p,
 	});
@@ -243,7 +291,15 @@ static struct cause *make_cause(struct pipeline *p)
 						 .link_timeout = p->config->trace.link_timeout,
 						 .max_waiting = MAX_WAITING,
 						 .rng = &p->rng },
-			 &(struct cause_sink){ .placed = on_placed, .expect = on_expect, .settle = on_settle, .arg = p });
+			 &(struct cause_sink){ .placed = on_placed, .expect = on_expect, .settle = on_settle,
+					       .hidden = on_hidden, .arg = p });
+}
+
+static struct await *make_await(struct pipeline *p)
+{
+	return await_new(&(struct await_config){ .max = MAX_AWAITING, .pool = &p->pool },
+			 &(struct await_sink){ .known = on_known, .crowded = on_crowded, .expect = on_expect,
+					       .settle = on_settle, .arg = p });
 }
 
 static void warn_shadowed(const struct sampler *s)
@@ -310,6 +366,7 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 	p->live = *live;
 	proto_enabled(slice_str(config->protocols.list), p->protocols);
 	p->n_framings = proto_framings(p->framings);
+	self_traced_configure(&p->self_traced, config, live->probe != NULL);
 	rng_seed(&p->rng, seed[0], seed[1]);
 	arena_pool_init(&p->pool, config->limits.memory_limit / 4 * 3);
 	r = texts_init(&p->texts, config);
@@ -326,8 +383,9 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 	if (!r)
 		r = export_new(&p->export, &p->setup.c, multi);
 	if (!r && (!(p->tail = make_tail(p, seed[0] ^ seed[1])) || !(p->host = make_host(p)) ||
-		   !(p->cause = make_cause(p)) || !(p->conns = make_conns(p))))
+		   !(p->await = make_await(p)) || !(p->cause = make_cause(p)) || !(p->conns = make_conns(p))))
 		r = log_ret(-ENOMEM, "out of memory");
+	p->self_traced.host = p->host;
 	if (r) {
 		pipeline_free(p);
 		return r;
@@ -345,7 +403,12 @@ void pipeline_event(struct pipeline *p, const struct ev_head *ev)
 	case EV_EXEC:
 	case EV_PROC:
 	case EV_HOST:
+	case EV_OTLP:
 		host_event(p->host, ev);
+		break;
+	case EV_POD:
+		host_event(p->host, ev);
+		await_turn(p->await);
 		break;
 	case EV_EXIT:
 		conn_event(p->conns, ev);
@@ -355,6 +418,8 @@ void pipeline_event(struct pipeline *p, const struct ev_head *ev)
 	case EV_TICK:
 		conn_event(p->conns, ev);
 		cause_tick(p->cause, ev->time);
+		host_event(p->host, ev);
+		await_turn(p->await);
 		sampler_expire(p->sampler, ev->time);
 		tail_tick(p->tail, ev->time);
 		p->now = clock_boot();
@@ -365,6 +430,7 @@ void pipeline_event(struct pipeline *p, const struct ev_head *ev)
 	}
 	if (p->live.recorder)
 		recorder_put(p->live.recorder, ev);
+	tell_self_traced(p);
 }
 
 void pipeline_turn(struct pipeline *p, uint64_t now)
@@ -379,6 +445,7 @@ int pipeline_sampling(struct pipeline *p, const struct config *config)
 	char error[512];
 	int r;
 
+	self_traced_configure(&p->self_traced, config, p->live.probe != NULL);
 	config_sample(config, &c);
 	r = sampler_configure(p->sampler, &c, error, sizeof(error));
 	if (r)
@@ -421,6 +488,7 @@ void pipeline_finish(struct pipeline *p, uint64_t now)
 	pipeline_gauges(p);
 	conn_table_close(p->conns);
 	cause_flush(p->cause);
+	await_flush(p->await);
 	tail_flush(p->tail);
 	export_flush(p->export, now);
 }
@@ -443,6 +511,7 @@ void pipeline_free(struct pipeline *p)
 		conn_table_free(p->conns);
 	if (p->cause)
 		cause_free(p->cause);
+	await_free(p->await);
 	tail_free(p->tail);
 	sampler_free(p->sampler);
 	if (p->export)

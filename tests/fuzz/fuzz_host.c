@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Fuzz target for host: the first byte says what the rest is. e environment, c cgroup file, a command line (executable, NUL,
- * arguments), l an executable file, r records: { u8 kind, u8 pid, u16 size, bytes } as a recording holds them. Whatever comes,
- * names are parts of the input and resources hold clean text.
+ * arguments), l an executable file, i an image's reference, s an SDK's process context, r records: { u8 kind, u8 pid, u16 size,
+ * bytes } as a recording holds them. Whatever comes, names are parts of the input and resources hold clean text.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -16,7 +16,9 @@
 #include "host/environ.h"
 #include "host/facts.h"
 #include "host/identity.h"
+#include "host/image.h"
 #include "host/process.h"
+#include "host/sdk_context.h"
 #include "host/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -75,6 +77,26 @@ static void try_binary(struct slice in)
 	need(!out.runtime || out.language);
 }
 
+static void try_image(struct slice in)
+{
+	struct image image;
+
+	image_parse(in, &image);
+	is_part(image.name, in);
+	is_part(image.tag, in);
+	is_part(image.digest, in);
+	is_part(image.version, in);
+	is_part(image_id(in), in);
+}
+
+static void see_pair(void *arg, const struct attr *a)
+{
+	is_part(a->key, *(struct slice *)arg);
+	need(a->type == ATTR_INT || a->type == ATTR_STRING);
+	if (a->type == ATTR_STRING)
+		is_part(a->s, *(struct slice *)arg);
+}
+
 static void check_resource(struct host *h, uint32_t pid)
 {
 	struct resource *r = host_resource(h, pid);
@@ -84,6 +106,7 @@ static void check_resource(struct host *h, uint32_t pid)
 	for (uint16_t i = 0; i < r->n_attrs; i++) {
 		const struct attr *a = &r->attrs[i];
 
+		need(a->type != ATTR_STRINGS || a->strings.n == 1);
 		if (a->type == ATTR_STRING)
 			need(a->s.n <= TEXT_MAX && text_clean(clean, sizeof(clean), a->s) == a->s.n &&
 			     !memcmp(clean, a->s.p, a->s.n));
@@ -93,7 +116,7 @@ static void check_resource(struct host *h, uint32_t pid)
 
 static void feed(struct host *h, uint8_t kind, uint32_t pid, struct slice body)
 {
-	static const uint16_t types[] = { EV_PROC, EV_HOST, EV_EXEC, EV_EXIT };
+	static const uint16_t types[] = { EV_PROC, EV_HOST, EV_EXEC, EV_EXIT, EV_POD, EV_OTLP, EV_TICK };
 	uint16_t type = types[kind % ARRAY_SIZE(types)];
 	size_t len = type == EV_EXEC ? sizeof(struct ev_exec) : sizeof(struct ev_blob) + body.n;
 	_free_ struct ev_head *ev = calloc(1, MAX(len, sizeof(struct ev_exit)));
@@ -108,7 +131,7 @@ static void feed(struct host *h, uint8_t kind, uint32_t pid, struct slice body)
 		((struct ev_blob *)ev)->size = (uint32_t)body.n;
 		memcpy(((struct ev_blob *)ev)->data, body.p, body.n);
 	}
-	*ev = (struct ev_head){ .type = type, .len = (uint32_t)len, .time = ev->time };
+	*ev = (struct ev_head){ .type = type, .flags = kind >> 7, .len = (uint32_t)len, .time = type == EV_EXEC ? ev->time : body.n };
 	host_event(h, ev);
 }
 
@@ -150,6 +173,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'a':
 		try_identity(in);
+		break;
+	case 'i':
+		try_image(in);
+		break;
+	case 's':
+		sdk_context_each(in, see_pair, &in);
 		break;
 	case 'l':
 		try_binary(in);

@@ -20,10 +20,20 @@ void facts_begin(struct buf *b, uint64_t start, uint64_t exec)
 	buf_append(b, &head, sizeof(head));
 }
 
-void facts_end(struct buf *b, uint64_t read)
+static void set_head(struct buf *b, size_t at, uint64_t value)
 {
 	if (b->n >= sizeof(struct facts_head))
-		memcpy(b->p + offsetof(struct facts_head, read), &read, sizeof(read));
+		memcpy(b->p + at, &value, sizeof(value));
+}
+
+void facts_end(struct buf *b, uint64_t read)
+{
+	set_head(b, offsetof(struct facts_head, read), read);
+}
+
+void facts_answer(struct buf *b, uint64_t exec)
+{
+	set_head(b, offsetof(struct facts_head, exec), exec);
 }
 
 static void put(struct buf *b, uint8_t type, struct slice key, const void *value, size_t n)
@@ -57,9 +67,14 @@ void facts_layer(struct buf *b, enum facts_layer layer)
 	facts_number(b, LAYER_KEY, layer);
 }
 
+bool facts_declarable(struct slice key)
+{
+	return !slice_starts(key, SLICE("process.")) && !slice_starts(key, SLICE("telemetry.sdk."));
+}
+
 void facts_declare(struct buf *b, struct slice key, struct slice value)
 {
-	if (slice_starts(key, SLICE("process.")) || slice_starts(key, SLICE("telemetry.sdk.")))
+	if (!facts_declarable(key))
 		return;
 	if (value.n && memmem(value.p, value.n, "$(", 2))
 		return;
@@ -114,17 +129,17 @@ bool facts_next(struct slice *items, unsigned *layer, struct attr *out)
 	return false;
 }
 
-struct slice facts_get(struct slice data, struct slice key)
+struct slice facts_get(struct slice data, enum facts_layer layer, struct slice key)
 {
 	struct slice items, found = SLICE_NONE;
 	struct facts_head head;
-	unsigned layer = FACTS_FOUND;
+	unsigned at = FACTS_FOUND;
 	struct attr a;
 
 	if (!facts_open(data, &head, &items))
 		return SLICE_NONE;
-	while (facts_next(&items, &layer, &a))
-		if (a.type == ATTR_STRING && slice_eq(a.key, key))
+	while (facts_next(&items, &at, &a))
+		if (at == layer && a.type == ATTR_STRING && slice_eq(a.key, key))
 			found = a.s;
 	return found;
 }

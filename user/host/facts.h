@@ -38,6 +38,7 @@ struct facts_head {
 
 void facts_begin(struct buf *b, uint64_t start, uint64_t exec);
 void facts_end(struct buf *b, uint64_t read);
+void facts_answer(struct buf *b, uint64_t exec); /* they answer this EV_EXEC after all */
 /* Values are cut at TEXT_MAX bytes; an item that does not fit is left out. */
 void facts_text(struct buf *b, struct slice key, struct slice value);
 void facts_number(struct buf *b, struct slice key, int64_t value);
@@ -50,6 +51,7 @@ void facts_layer(struct buf *b, enum facts_layer layer);
  * ("$("), an empty service.name, and what is known better (process.*, telemetry.sdk.*).
  */
 void facts_declare(struct buf *b, struct slice key, struct slice value);
+bool facts_declarable(struct slice key);
 
 /* Any bytes are safe. False: none of ours. */
 bool facts_open(struct slice data, struct facts_head *head, struct slice *items);
@@ -58,8 +60,8 @@ bool facts_open(struct slice data, struct facts_head *head, struct slice *items)
  * *layer begins as FACTS_FOUND. False at the end or at the first that is damaged.
  */
 bool facts_next(struct slice *items, unsigned *layer, struct attr *out);
-/* The text of the last item of this key; empty when there is none. */
-struct slice facts_get(struct slice data, struct slice key);
+/* The text of the last item of this key in one layer; empty when there is none. */
+struct slice facts_get(struct slice data, enum facts_layer layer, struct slice key);
 
 /*
  * Reads a living process. exec: the record that says it began this program, or NULL; facts of

@@ -4,54 +4,15 @@
  * resource. Least recently used entries leave first, so an ended process keeps its facts for the
  * exchanges that end after it.
  */
-#include "host/process.h"
-
-#include "base/buf.h"
-#include "base/list.h"
 #include "base/scope.h"
 #include "base/stats.h"
-#include "base/table.h"
-#include "host/facts.h"
-#include "host/resource.h"
-
-struct entry {
-	struct list lru;
-	uint32_t pid;
-	bool ended;	 /* or another process has taken its id since */
-	uint64_t start;	 /* of the process, in ticks */
-	uint64_t exec;	 /* time of the EV_EXEC the facts answer */
-	uint64_t read;	 /* when the facts were read */
-	uint64_t digest; /* of the facts */
-	uint64_t missed; /* process records missed when the facts were read */
-	char *facts;	 /* owned; NULL once the resource is made */
-	size_t n_facts;
-	struct resource *resource;
-};
-
-struct host {
-	struct host_config config;
-	struct table table; /* process id → entry */
-	struct list lru;
-	struct buf scratch;
-	char *host_facts; /* owned */
-	size_t n_host_facts;
-	bool host_read;
-	uint64_t next_id;
-};
-
-static void entry_clear(struct entry *e)
-{
-	free(e->facts);
-	e->facts = NULL;
-	e->n_facts = 0;
-	resource_unref(TAKE_PTR(e->resource));
-}
+#include "host/inner.h"
 
 static void forget(struct host *h, struct entry *e)
 {
 	table_del(&h->table, e->pid);
 	list_del(&e->lru);
-	entry_clear(e);
+	entry_clear(h, e);
 	free(e);
 }
 
@@ -64,8 +25,12 @@ struct host *host_new(const struct host_config *config)
 	h->config = *config;
 	h->config.max_processes = MAX(config->max_processes, 1u);
 	table_init(&h->table, h->config.max_processes);
+	table_init(&h->containers, h->config.max_processes);
 	list_init(&h->lru);
+	list_init(&h->waiting);
 	buf_init(&h->scratch, FACTS_MAX);
+	buf_init(&h->pod_scratch, FACTS_MAX);
+	pod_link_start(h);
 	return h;
 }
 
@@ -73,10 +38,13 @@ void host_free(struct host *h)
 {
 	if (!h)
 		return;
+	pod_link_stop(h);
 	while (!list_empty(&h->lru))
 		forget(h, list_entry(h->lru.next, struct entry, lru));
 	table_fini(&h->table);
+	table_fini(&h->containers);
 	buf_fini(&h->scratch);
+	buf_fini(&h->pod_scratch);
 	free(h->host_facts);
 	free(h);
 }
@@ -101,6 +69,7 @@ static struct entry *entry_make(struct host *h, uint32_t pid)
 		return NULL;
 	e->pid = pid;
 	list_init(&e->lru);
+	list_init(&e->member);
 	if (table_set(&h->table, pid, e)) {
 		free(e);
 		return NULL;
@@ -108,66 +77,14 @@ static struct entry *entry_make(struct host *h, uint32_t pid)
 	return touch(h, e);
 }
 
-/* FNV-1a over the items: the same facts, whenever they were read. */
-static uint64_t digest_of(struct slice facts)
+/* Facts are large where somebody makes them so: then fewer are kept. */
+static void keep_bounds(struct host *h, const struct entry *in_use)
 {
-	struct facts_head head;
-	struct slice items;
-	uint64_t x = 0xcbf29ce484222325ULL;
-
-	if (!facts_open(facts, &head, &items))
-		return 0;
-	x ^= head.start;
-	for (size_t i = 0; i < items.n; i++)
-		x = (x ^ (unsigned char)items.p[i]) * 0x100000001b3ULL;
-	return x;
+	while (h->bytes > HOST_BYTES_MAX && h->lru.next != &in_use->lru)
+		forget(h, list_entry(h->lru.next, struct entry, lru));
 }
 
-/*
- * The facts were read after the process had begun its next program, which we learn only now: they
- * told of that one. Of the program before nothing is known but whose process it was.
- */
-static void take_back(struct host *h, struct entry *e)
-{
-	struct facts_head head = {.version = FACTS_VERSION, .start = e->start};
-	struct resource *r = resource_new(
-	    &h->config, e->resource->id,
-	    &(struct resource_parts){.pid = e->pid,
-				     .process = slice_of((const char *)&head, sizeof(head)),
-				     .host = slice_of(h->host_facts, h->n_host_facts)});
-
-	if (!r)
-		return;
-	resource_retell(e->resource, r);
-	stat_inc(procs_unread);
-}
-
-static int entry_fill(struct host *h, struct entry *e, struct slice facts)
-{
-	struct facts_head head = {0};
-	struct slice items;
-	char *copy = malloc(facts.n ? facts.n : 1);
-
-	if (!copy)
-		return -1;
-	if (facts.n)
-		memcpy(copy, facts.p, facts.n);
-	facts_open(facts, &head, &items);
-	if (e->resource && head.exec && head.exec != e->exec && head.exec < e->read)
-		take_back(h, e);
-	entry_clear(e);
-	e->facts = copy;
-	e->n_facts = facts.n;
-	e->digest = digest_of(facts);
-	e->start = head.start;
-	e->exec = head.exec;
-	e->read = head.read;
-	e->missed = stats[STAT_missed_proc];
-	e->ended = false;
-	return 0;
-}
-
-static void tell(struct host *h, uint16_t type, uint32_t pid, struct slice data)
+void host_tell(struct host *h, const struct ev_head *head, uint32_t pid, struct slice data)
 {
 	size_t len = sizeof(struct ev_blob) + ((data.n + 7) & ~(size_t)7);
 	_free_ struct ev_blob *ev = NULL;
@@ -177,7 +94,8 @@ static void tell(struct host *h, uint16_t type, uint32_t pid, struct slice data)
 	ev = calloc(1, len);
 	if (!ev)
 		return;
-	ev->h = (struct ev_head){.type = type, .len = (uint32_t)len};
+	ev->h = *head;
+	ev->h.len = (uint32_t)len;
 	ev->pid = pid;
 	ev->size = (uint32_t)data.n;
 	memcpy(ev->data, data.p, data.n);
@@ -204,33 +122,54 @@ static void read_host_once(struct host *h)
 	h->host_read = true;
 	facts_read_host(&h->scratch, h->config.proc);
 	keep_host(h, buf_slice(&h->scratch));
-	tell(h, EV_HOST, 0, buf_slice(&h->scratch));
-}
-
-/* New facts are in scratch: keep them and tell the recorder. */
-static void learn(struct host *h, struct entry *e)
-{
-	if (!entry_fill(h, e, buf_slice(&h->scratch)) && h->config.live)
-		tell(h, EV_PROC, e->pid, buf_slice(&h->scratch));
+	host_tell(h, &(struct ev_head){.type = EV_HOST}, 0, buf_slice(&h->scratch));
 }
 
 static void on_exec(struct host *h, const struct ev_exec *ev)
 {
 	struct entry *e = entry_make(h, ev->pid);
 
-	if (!e || (e->exec && e->exec == ev->h.time))
+	if (!e || (e->facts.exec && e->facts.exec == ev->h.time))
 		return; /* replay: the facts that answer this record are here already */
-	if (!h->config.live || facts_read(&h->scratch, h->config.proc, ev->pid, ev)) {
-		if (h->config.live)
-			stat_inc(procs_unread);
+	if (h->config.live) {
+		reader_exec(h, e, ev);
+	} else {
 		facts_from_exec(&h->scratch, ev);
+		entry_fill(h, e, buf_slice(&h->scratch));
 	}
-	learn(h, e);
+	keep_bounds(h, e);
+}
+
+static struct slice bytes_of(const struct ev_blob *ev)
+{
+	return slice_of((const char *)ev->data, MIN(ev->size, (uint32_t)FACTS_MAX));
+}
+
+static void on_proc(struct host *h, const struct ev_blob *ev)
+{
+	struct entry *e = entry_make(h, ev->pid);
+
+	if (!e)
+		return;
+	entry_fill(h, e, bytes_of(ev));
+	keep_bounds(h, e);
+}
+
+static void on_otlp(struct host *h, const struct ev_otlp *ev)
+{
+	struct entry *e = table_get(&h->table, ev->pid);
+	bool was;
+
+	if (!e)
+		return;
+	was = host_self_traced(h, ev->pid);
+	e->otlp |= (uint8_t)(ev->role & (OTLP_SENDS | OTLP_RECEIVES));
+	if (!was && host_self_traced(h, ev->pid))
+		stat_inc(procs_self_traced);
 }
 
 void host_event(struct host *h, const struct ev_head *ev)
 {
-	const struct ev_blob *blob = (const struct ev_blob *)ev;
 	struct entry *e;
 
 	read_host_once(h);
@@ -244,72 +183,63 @@ void host_event(struct host *h, const struct ev_head *ev)
 			e->ended = true;
 		break;
 	case EV_PROC:
-		e = entry_make(h, blob->pid);
-		if (e)
-			entry_fill(h, e,
-				   slice_of((const char *)blob->data,
-					    MIN(blob->size, (uint32_t)FACTS_MAX)));
+		on_proc(h, (const struct ev_blob *)ev);
 		break;
 	case EV_HOST:
-		keep_host(h,
-			  slice_of((const char *)blob->data, MIN(blob->size, (uint32_t)FACTS_MAX)));
+		keep_host(h, bytes_of((const struct ev_blob *)ev));
+		break;
+	case EV_POD:
+		pod_event(h, (const struct ev_blob *)ev);
+		break;
+	case EV_OTLP:
+		on_otlp(h, (const struct ev_otlp *)ev);
+		break;
+	case EV_TICK:
+		h->now = ev->time;
+		pod_tick(h, ev->time);
 		break;
 	}
 }
 
-/* Facts of a process that is new to us; or, if it is gone, that nothing is known. */
-static void read_new(struct host *h, struct entry *e)
+static struct entry *entry_find(struct host *h, uint32_t pid)
 {
-	int r = h->config.live ? facts_read(&h->scratch, h->config.proc, e->pid, NULL) : -1;
+	struct entry *e = table_get(&h->table, pid);
 
-	if (r) {
+	if (e)
+		return touch(h, e);
+	e = entry_make(h, pid);
+	if (!e)
+		return NULL;
+	if (h->config.live) {
+		reader_new(h, e);
+	} else {
 		stat_inc(procs_unread);
 		facts_begin(&h->scratch, 0, 0);
+		entry_fill(h, e, buf_slice(&h->scratch));
+		e->ended = true;
 	}
-	learn(h, e);
-	e->ended = r != 0;
-}
-
-/* The id may belong to another process by now, or to another program of it. Facts of one that is
- * gone stay. */
-static void read_again(struct host *h, struct entry *e)
-{
-	uint64_t exec = e->exec;
-
-	e->missed = stats[STAT_missed_proc];
-	if (facts_read(&h->scratch, h->config.proc, e->pid, NULL))
-		return;
-	if (digest_of(buf_slice(&h->scratch)) == e->digest)
-		return;
-	learn(h, e);
-	e->exec = exec;
+	keep_bounds(h, e);
+	return e;
 }
 
 struct resource *host_resource(struct host *h, uint32_t pid)
 {
-	struct entry *e = table_get(&h->table, pid);
+	struct entry *e;
 
 	read_host_once(h);
-	if (e) {
-		touch(h, e);
-		if (h->config.live && (e->ended || e->missed != stats[STAT_missed_proc]))
-			read_again(h, e);
-	} else {
-		e = entry_make(h, pid);
-		if (!e)
-			return NULL;
-		read_new(h, e);
-	}
-	if (!e->resource) {
-		e->resource = resource_new(
-		    &h->config, h->next_id++,
-		    &(struct resource_parts){.pid = pid,
-					     .process = slice_of(e->facts, e->n_facts),
-					     .host = slice_of(h->host_facts, h->n_host_facts)});
-		if (!e->resource)
-			return NULL;
-		free(TAKE_PTR(e->facts));
-		e->n_facts = 0;
-	}
-	return resource_ref(e->resource);
+	e = entry_find(h, pid);
+	if (!e)
+		return NULL;
+	if (h->config.live && (e->ended || e->facts.missed != stats[STAT_missed_proc]))
+		reader_again(h, e);
+	if (h->config.live && h->now >= e->look.at)
+		reader_look(h, e);
+	return entry_resource(h, e) ? NULL : resource_ref(e->resource);
+}
+
+uint8_t host_otlp(const struct host *h, uint32_t pid)
+{
+	const struct entry *e = table_get(&h->table, pid);
+
+	return e ? e->otlp : 0;
 }

@@ -210,5 +210,6 @@ void resource_retell(struct resource *r, struct resource *with)
 	r->attrs = TAKE_PTR(with->attrs);
 	r->n_attrs = with->n_attrs;
 	r->service = with->service;
+	r->pod = with->pod;
 	resource_unref(with);
 }

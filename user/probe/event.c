@@ -110,7 +110,10 @@ bool event_valid(const struct ev_head *ev, size_t size)
 		return live_valid(ev);
 	case EV_PROC:
 	case EV_HOST:
+	case EV_POD:
 		return blob_valid(ev);
+	case EV_OTLP:
+		return exactly(ev, sizeof(struct ev_otlp));
 	default:
 		return false;
 	}
