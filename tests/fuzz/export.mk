@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Fuzz targets of what comes back from back ends and of what goes to them: plain over the seeds in `make check`, with sanitizers
+# Fuzz targets of what comes back from back ends and the API server and of what goes to them: plain over the seeds in `make check`, with sanitizers
 # and by chance in `make fuzz`. Seeds in tests/fuzz/seeds/NAME.
-FUZZ_EXPORT := answer redact
+FUZZ_EXPORT := answer redact kube kubeconfig
 
 $(BUILD)/fuzz/export/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz_main.c $(BUILD)/libspandrel.a
 	$(call msg,FUZZ,$@)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -o $@ $(filter %.c,$^) $(BUILD)/libspandrel.a $(LDLIBS)

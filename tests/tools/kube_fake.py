@@ -28,6 +28,8 @@ def parts(part, i=0):
     elif isinstance(part, list):
         for p in part:
             yield from parts(p, i)
+    elif isinstance(part["of"], str) and "%d" not in part["of"]:
+        yield part["of"] * part["times"]
     else:
         for k in range(part["times"]):
             yield from parts(part["of"], k)

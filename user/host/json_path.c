@@ -34,6 +34,7 @@ struct json_path {
 	struct level levels[JSON_DEPTH];
 	char key[KEY_MAX];
 	size_t key_length;
+	bool any;     /* something but white space has come */
 	uint8_t next; /* state of the value behind the key */
 	int error;
 };
@@ -243,6 +244,7 @@ int json_path_feed(struct json_path *p, struct slice data)
 		bool was = c->dropping;
 		int r = 0;
 
+		p->any |= byte > ' ';
 		if (byte == '"' && !c->escape) {
 			c->string = !c->string;
 			c->length = 0;
@@ -262,6 +264,8 @@ int json_path_feed(struct json_path *p, struct slice data)
 
 int json_path_end(struct json_path *p)
 {
+	if (!p->any)
+		return 0;
 	return !p->depth && !p->clip.string && yajl_complete_parse(p->yajl) == yajl_status_ok ? 0 : -EPROTO;
 }
 

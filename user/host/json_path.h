@@ -53,7 +53,7 @@ struct json_path *json_path_new(const struct json_rules rules[2], const struct j
 void json_path_free(struct json_path *p); /* NULL is fine */
 /* 0, -EPROTO (no JSON), -E2BIG (nested or long beyond the limits), -ENOMEM; after a failure only free it. */
 int json_path_feed(struct json_path *p, struct slice data);
-/* No more comes. 0; -EPROTO when a value is not complete. */
+/* No more comes. 0, also when nothing came at all; -EPROTO when a value is not complete. */
 int json_path_end(struct json_path *p);
 uint32_t json_path_depth(const struct json_path *p); /* 0: between values */
 

@@ -165,15 +165,16 @@ static uint64_t pause_for(struct kube_watch *w, uint64_t told, uint64_t now)
 	return MAX(pause, told);
 }
 
-static void fail(struct kube_watch *w, const char *text, uint64_t told, uint64_t now)
+/* level: that it is worth at the first time. */
+static void fail(struct kube_watch *w, enum log_level level, const char *text, uint64_t told, uint64_t now)
 {
 	bool say = !*w->error && now >= w->quiet_until;
 
 	snprintf(w->error, sizeof(w->error), "%s", *text ? text : "no answer");
 	w->next_at = now + pause_for(w, told, now);
-	log_line(say ? LOG_WARN : LOG_DEBUG, "%s: %s: %s; asked again", kube_auth_server(w->place->auth), w->kind->name,
+	log_line(say ? level : LOG_DEBUG, "%s: %s: %s; asked again", kube_auth_server(w->place->auth), w->kind->name,
 		 w->error);
-	if (!say)
+	if (!say || level != LOG_WARN)
 		return;
 	w->said = true;
 	w->quiet_until = now + SAY_EVERY;
@@ -247,7 +248,7 @@ static void on_refusal(struct kube_watch *w, long code, uint64_t told, bool in_w
 		list_again(w);
 	if (s && s->too_large)
 		w->freshness = FROM_STORE;
-	fail(w, text, told, now);
+	fail(w, code == 410 ? LOG_DEBUG : LOG_WARN, text, told, now); /* versions expire, that is what lists are for */
 }
 
 /* JSON that is none, or an event without end: what follows the last version may be damaged, so all is listed again. */
@@ -260,7 +261,7 @@ static void on_damage(struct kube_watch *w, int error, uint64_t now)
 	else
 		stat_inc(kube_err_syntax);
 	list_again(w);
-	fail(w, error == -E2BIG ? "an answer without end" : "an answer that is not what it should be", 0, now);
+	fail(w, LOG_WARN, error == -E2BIG ? "an answer without end" : "an answer that is not what it should be", 0, now);
 }
 
 static void on_list(struct kube_watch *w, uint64_t now)
@@ -295,7 +296,7 @@ static void on_failure(struct kube_watch *w, const struct kube_result *r, uint64
 	stats[stat_of_fate(r->fate)]++;
 	if (r->fate == KUBE_GZIP || r->fate == KUBE_LONG)
 		list_again(w);
-	fail(w, r->error, r->retry_after, now);
+	fail(w, LOG_WARN, r->error, r->retry_after, now);
 }
 
 static void judge(struct kube_watch *w, const struct kube_result *r, uint64_t now)
@@ -397,7 +398,7 @@ void kube_watch_turn(struct kube_watch *w, uint64_t now)
 		return;
 	kube_answer_free(TAKE_PTR(w->answer));
 	stat_inc(kube_err_memory);
-	fail(w, "out of memory", 0, now);
+	fail(w, LOG_WARN, "out of memory", 0, now);
 }
 
 bool kube_watch_busy(const struct kube_watch *w)
