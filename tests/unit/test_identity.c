@@ -133,10 +133,27 @@ static void test_container__every_driver(void)
 		"0::/machine.slice/libpod-" ID_A ".scope/container",
 		"0::/../../pod12345678/" ID_A,
 		"12:pids:/\n3:cpu,cpuacct:/docker/" ID_A "\n0::/",
+		/* the table of specs.md, row by row, as far as it is not above */
+		"0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1_2.slice/crio-" ID_A ".scope",
+		"0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod1_2.slice/docker-" ID_A ".scope",
+		"0::/kubepods.slice/kubepods-pod12345678_1234_1234_1234_123456789abc.slice/cri-containerd-" ID_A ".scope",
+		"0::/kubepods/besteffort/pod12345678-1234/" ID_A,
+		"0::/kubepods/pod0123456789abcdef0123456789abcdef/" ID_A, /* a static pod of the highest class */
+		"11:memory:/kubepods/burstable/pod12345678-1234/" ID_A "\n1:name=systemd:/kubepods/burstable/pod12345678-1234/" ID_A "\n0::/",
+		"11:memory:/kubepods.slice/kubepods-pod1_2.slice/cri-containerd-" ID_A ".scope\n0::/kubepods.slice/kubepods-pod1_2.slice/cri-containerd-" ID_A ".scope",
+		"11:memory:/system.slice/containerd.service/kubepods-burstable-pod1_2.slice:cri-containerd:" ID_A,
+		"0::/docker/" ID_B "/kubelet/kubepods/burstable/pod1-2/" ID_A,
+		"0::/docker/" ID_B "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod1_2.slice/cri-containerd-" ID_A ".scope",
+		"0::/system.slice/docker-" ID_B ".scope/kubelet/kubepods/pod1/" ID_A,
+		"0::/system.slice/docker-" ID_A ".scope",
+		"0::/machine.slice/libpod-" ID_A ".scope",
+		"0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID_A ".scope/container",
+		"0::/../cri-containerd-" ID_A ".scope",
 	};
 	static const char *const outside[] = {
 		"0::/", "", "0::/system.slice/containerd.service", "0::/user.slice/user-0.slice/session-1.scope",
 		"0::/machine.slice/libpod-conmon-" ID_A ".scope", "0::/kubepods.slice/crio-conmon-" ID_A ".scope",
+		"0::/system.slice/kubelet.service", "0::/init.scope", "0::/kubepods/pod0123456789abcdef0123456789abcdef",
 		"0::/docker/" ID_A "0", "0::/x/z" ID_A, "0::/docker/0123", ID_A, "0:" ID_A,
 	};
 
