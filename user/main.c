@@ -8,6 +8,7 @@
 #include "config.h"
 #include "control.h"
 #include "loop.h"
+#include "privilege.h"
 #include "probe/probe.h"
 
 #define EXIT_USAGE 2
@@ -63,6 +64,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "set"))
 		return set_main(argc, argv);
+	privilege_begin();
 	if (config_load(&c, argc, argv, error, sizeof(error)) || check_words(&c, error, sizeof(error))) {
 		r = usage(error);
 	} else if (c.operate.help) {

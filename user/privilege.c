@@ -117,6 +117,14 @@ static uint64_t still_needed(const struct config *c, const struct probe *p, uint
 	return keep;
 }
 
+void privilege_begin(void)
+{
+	struct caps now;
+
+	if (!caps_get(&now) && now.permitted & ~now.effective)
+		caps_use(now.permitted);
+}
+
 int privilege_settle(const struct config *c, const struct probe *p)
 {
 	struct caps now;

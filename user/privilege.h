@@ -13,6 +13,12 @@
 
 struct probe;
 
+/*
+ * All that this process may use counts from here on. A program's file can permit capabilities without the flag that makes
+ * them count (setcap …=p): then it starts even where a container was given only some of them.
+ */
+void privilege_begin(void);
+
 /* Keeps what is still needed, gives up the rest for good, and says in one line what it kept. 0, or -errno after one line. */
 int privilege_settle(const struct config *c, const struct probe *p);
 

@@ -8,7 +8,8 @@ program=$1 root=$2
 
 # Those that any way of starting it may use: a program's capabilities are these and the container's, whichever is fewer. Without the
 # flag "e" a container that has fewer still starts; spandrel makes use of what it gets.
-CAPABILITIES=cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_sys_resource,cap_sys_admin,cap_net_admin=p
+CAPABILITIES=cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_checkpoint_restore
+CAPABILITIES=$CAPABILITIES,cap_sys_admin,cap_sys_resource,cap_syslog,cap_net_bind_service,cap_dac_override=p
 
 apt-get -qq update
 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends ca-certificates libcap2-bin >/dev/null

@@ -5,6 +5,10 @@ KUBE_PARTS := etcd kube-apiserver kubectl kubeconform helm
 kube:
 	$(Q)for p in $(KUBE_PARTS); do tests/kube/build.sh $$p >/dev/null || echo "kube: no $$p"; done
 
-LIVE_NEEDS += kube
+# the agent's image and a program's
+image:
+	$(Q)tests/kube/image.sh build || echo "kube: no image"
 
-.PHONY: kube
+LIVE_NEEDS += kube image
+
+.PHONY: kube image

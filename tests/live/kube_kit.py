@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -166,6 +167,56 @@ class Cluster:
         key = f"/registry/pods/{pod.namespace}/{pod.name}".encode()
         assert self.etcd("/v3/kv/deleterange", key=base64.b64encode(key).decode()).get("deleted") == "1", key
 
+    @contextlib.contextmanager
+    def away(self, pod, writes=50):
+        """The server is gone for a while. When it is back, this pod's object is not, and what was before is forgotten."""
+        self.stop()
+        self.forget(pod)
+        for i in range(writes):
+            self.etcd("/v3/kv/put", key=base64.b64encode(b"/elsewhere").decode(), value=base64.b64encode(str(i).encode()).decode())
+        self.compact()
+        yield
+        self.start()
+
+    # fairness among clients
+
+    def refuse(self, namespace, name, token):
+        """Every request of this account is answered with 429: its level has one seat, and another account's request that does not end sits in it."""
+        self.account(namespace, "hog", [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]}])
+        hog = self.account_token(namespace, "hog")
+        flow = "/apis/flowcontrol.apiserver.k8s.io/v1/"
+        one = {"nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0, "limitResponse": {"type": "Reject"}}
+        self.create(flow + "prioritylevelconfigurations", {"metadata": {"name": "one"}, "spec": {"type": "Limited", "limited": one}})
+        self.create(flow + "flowschemas", {"metadata": {"name": "one"}, "spec": {
+            "priorityLevelConfiguration": {"name": "one"}, "matchingPrecedence": 2, "rules": [{
+                "subjects": [{"kind": "ServiceAccount", "serviceAccount": {"namespace": namespace, "name": n}} for n in (name, "hog")],
+                "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": True, "namespaces": ["*"]}]}]}})
+        self.hogging = []
+
+        def busy():
+            if self.code(token) == 429:
+                return True
+            s = ssl.create_default_context(cafile=self.ca).wrap_socket(socket.create_connection(("127.0.0.1", self.port)), server_hostname="127.0.0.1")
+            s.sendall((f"POST /api/v1/namespaces/{namespace}/configmaps HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {hog}\r\n"
+                       "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n").encode())
+            self.hogging.append(s)
+            time.sleep(0.3)
+            return False
+        wait_until(busy, "429")
+
+    def admit(self, token):
+        for s in self.hogging:
+            s.close()
+        self.api("DELETE", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/one")
+        wait_until(lambda: self.code(token) == 200, "an end of 429")
+
+    def code(self, token):
+        try:
+            self.raw("GET", "/api/v1/pods?limit=1", token=token)
+            return 200
+        except ApiError as e:
+            return e.code
+
     # requests
 
     def raw(self, method, path, body=None, token=None, kind="application/json"):
@@ -253,12 +304,7 @@ class Cluster:
         return token
 
     def may(self, token):
-        try:
-            return self.api("GET", "/api/v1/pods?limit=1", token=token)
-        except ApiError as e:
-            if e.code not in (401, 403):
-                raise
-            return None
+        return self.code(token) == 200
 
     def workload(self, kind, namespace, name, owner=None, labels=None):
         """A Deployment, ReplicaSet, …; returns what refers to it as an owner."""
@@ -291,15 +337,15 @@ class Cluster:
     def pods(self, namespace, n, node, prefix="p"):
         """Many running pods at once, quickly."""
         self.namespace(namespace)
-        return parts.parallel(lambda part: [self.pod(namespace, f"{prefix}-{i}", node=node, ip=f"10.2.{i // 250}.{i % 250 + 1}") for i in part],
+        made = parts.parallel(lambda part: [self.pod(namespace, f"{prefix}-{i}", node=node, ip=f"10.2.{i // 250}.{i % 250 + 1}") for i in part],
                               [range(k, n, 4) for k in range(4)])
+        return [p for some in made for p in some]
 
 
 class Pod:
     """A pod's object. Its containers: {name: image}. `ip=None` and run=False: it has not started."""
     def __init__(self, cluster, namespace, name, node="n1", containers=None, labels=None, annotations=None, owner=None, ip=None,
-                 host_network=False, init=None, run=True, runtime="containerd", driver="systemd", version=2, qos="burstable", static=False):
-        cluster.namespace(namespace)
+                 host_network=False, init=None, run=True, runtime="containerd", driver="systemd", version=2, qos="burstable", static=False, create=True):
         self.cluster, self.namespace, self.name, self.node = cluster, namespace, name, node
         self.runtime, self.driver, self.version, self.qos = runtime, driver, version, qos
         self.path = f"/api/v1/namespaces/{namespace}/pods/{name}"
@@ -316,8 +362,14 @@ class Pod:
             meta["ownerReferences"] = [owner]
         spec = {"nodeName": node, "hostNetwork": host_network, "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0,
                 "containers": self.spec_of(self.images), "initContainers": self.spec_of(self.init_images)}
-        self.json = cluster.api("POST", f"/api/v1/namespaces/{namespace}/pods", {"metadata": meta, "spec": spec})
-        self.ip = ip
+        self.wanted, self.ip = {"metadata": meta, "spec": spec}, ip
+        if create:
+            self.create(run)
+
+    def create(self, run=True):
+        """Later than the constructor for a static pod alone: its containers run before the server knows of it."""
+        self.cluster.namespace(self.namespace)
+        self.json = self.cluster.api("POST", os.path.dirname(self.path), self.wanted)
         if run:
             self.run()
 
@@ -339,10 +391,13 @@ class Pod:
             self.ids[container], self.restarts[container] = secrets.token_hex(32), 0
         return self.ids[container]
 
+    def cgroup_path(self, container="app"):
+        return cgroups.container_path(self.cgroup_uid, self.id(container), self.driver, self.runtime, self.qos)
+
     def folders(self, container="app"):
         cid = self.id(container)
         if cid not in self.dirs:
-            self.dirs[cid] = cgroups.make(cgroups.container_path(self.cgroup_uid, cid, self.driver, self.runtime, self.qos), self.version)
+            self.dirs[cid] = cgroups.make(self.cgroup_path(container), self.version)
         return self.dirs[cid]
 
     def inside(self, container="app"):
