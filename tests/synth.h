@@ -103,6 +103,23 @@ SYNTH_FN struct ev_open *synth_open(struct synth *s, const struct synth_conn *c,
 	return o;
 }
 
+/* A TLS session; carrier NULL: its socket is not known. */
+SYNTH_FN struct ev_session *synth_session(struct synth *s, const struct synth_conn *c, const struct synth_conn *carrier, const char *alpn)
+{
+	struct ev_session *e = synth_add(s, EV_SESSION, sizeof(*e));
+
+	e->conn = c->id;
+	e->carrier = carrier ? carrier->id : 0;
+	e->start[0] = c->off[0];
+	e->start[1] = c->off[1];
+	e->pid = c->pid;
+	e->tid = c->tid ? c->tid : c->pid;
+	e->binding = carrier ? BIND_NESTED : BIND_NONE;
+	e->alpn_len = alpn ? (uint8_t)strlen(alpn) : 0;
+	memcpy(e->alpn, alpn ? alpn : "", e->alpn_len);
+	return e;
+}
+
 /* One operation that moved `size` bytes of which the first `cap` were captured. */
 SYNTH_FN struct ev_data *synth_op(struct synth *s, struct synth_conn *c, int dir, const void *data, uint32_t cap,
 				  uint32_t size, int hole)

@@ -20,7 +20,7 @@ def certificate():
     parts.need("openssl")
     cert, key = parts.path("cert.pem"), parts.path("key.pem")
     if not os.path.exists(cert):
-        parts.tool(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+        parts.tool(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
                     "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
     return cert, key
 

@@ -7,7 +7,7 @@ set -eu
 build="gcc libc6-dev make pkg-config clang libbpf-dev libelf-dev zlib1g-dev libcurl4-openssl-dev"
 # JSON of the API server, YAML of a kubeconfig, --listen, where probes in TLS libraries can stand
 build="$build libyajl-dev libyaml-dev libmicrohttpd-dev libcapstone-dev"
-tests="libprotobuf-c-dev protobuf-c-compiler protobuf-compiler python3 nginx-light gunicorn wrk nghttp2-client curl socat jq procps iproute2 openssl xz-utils ca-certificates"
+tests="libprotobuf-c-dev protobuf-c-compiler protobuf-compiler python3 nginx-light gunicorn wrk nghttp2-client curl wget gnutls-bin socat jq procps iproute2 openssl xz-utils ca-certificates"
 # kernels in guests: tests/vm
 tests="$tests qemu-system-x86 qemu-system-arm busybox-static kmod zstd debian-archive-keyring lld llvm"
 # operations of io_uring: tests/capture

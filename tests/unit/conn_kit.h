@@ -23,7 +23,9 @@ struct seen {
 	uint64_t ended, req_off;
 	uint32_t req_seq;
 	uint8_t end;
-	bool server, truncated, has_seq;
+	bool server, truncated, has_seq, tls;
+	struct endpoint remote;
+	uint8_t family;
 };
 
 struct bench {
@@ -86,6 +88,9 @@ static void on_done(void *arg, struct exchange *x)
 	s->req_off = x->req_off;
 	s->req_seq = x->req_seq;
 	s->has_seq = x->has_seq;
+	s->tls = x->call.conn.tls;
+	s->remote = x->call.conn.remote;
+	s->family = x->call.conn.family;
 	s->end = x->call.end;
 	s->server = x->call.server;
 	s->truncated = x->call.truncated;

@@ -20,6 +20,7 @@ os.environ["SLOW"] = "10"  # emulation; nothing here is timed
 os.environ.setdefault("SPANDREL_BIN", os.path.join(ROOT, "build/spandrel"))
 
 import budget  # noqa: E402
+import cases_50_tls  # noqa: E402
 import parts  # noqa: E402
 import spandrel  # noqa: E402
 import wire  # noqa: E402
@@ -43,6 +44,7 @@ class Traffic:
         self.path = parts.path("server.sock")
         self.unix = wire.Raw(answer, self.path, forking=True)
         self.nginx = parts.nginx(files={"file": b"x" * 100000}) if shutil.which("nginx") else None
+        self.tls = cases_50_tls.tls_server() if shutil.which("openssl") else None
         self.old = wire.connect(self.tcp.addr)
         self.old.get("/unseen")
 
@@ -80,6 +82,16 @@ class Traffic:
                 assert len(body) == 100000
         return 5
 
+    def inside_tls(self):
+        if not self.tls:
+            raise parts.Skip("openssl is not installed")
+        with cases_50_tls.connect(self.tls.port) as s:
+            r = cases_50_tls.Reader(s)
+            for i in range(10):
+                s.sendall(cases_50_tls.get(f"/inside_tls/{i}"))
+                assert r.answer() == 200
+        return 10
+
     def curl(self):
         """Two requests of a program that starts, connects, asks and ends."""
         for i in range(2):
@@ -88,7 +100,7 @@ class Traffic:
 
 
 NESTED = 'records_missed{kind="nested"}'
-KINDS = ("keep_alive", "many", "before", "unix_socket", "sendfile", "curl")
+KINDS = ("keep_alive", "many", "before", "unix_socket", "sendfile", "inside_tls", "curl")
 
 
 def of_kind(spans, kind):
