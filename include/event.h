@@ -39,6 +39,7 @@ enum ev_type {
 	EV_HOST = 21,	 /* facts about this host (host/), likewise */
 	EV_POD = 22,	 /* what a container's pod says (host/), likewise, and what is not known of it yet */
 	EV_OTLP = 23,	 /* struct ev_otlp: a process was seen with traces of its own making, or of others */
+	EV_NAME = 24,	 /* struct ev_name: what an address was called */
 };
 
 enum ev_dir { DIR_RECV = 0, DIR_SEND = 1 };
@@ -265,6 +266,17 @@ struct ev_otlp {	/* only where that matters: not when processes are selected one
 	struct ev_head h;
 	__u32 pid;
 	__u32 role;	/* enum otlp_role bits that are new */
+};
+
+struct ev_name {
+	struct ev_head h;
+	__u8 addr[16];
+	__u64 at;	 /* time that was asked about */
+	__u16 port;
+	__u16 name_len;	 /* of the service, and ... */
+	__u16 space_len; /* ... of its namespace behind it */
+	__u16 reserved;
+	__u8 text[];
 };
 
 /* ---- shared memory ---------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #include "export/export.h"
 #include "export_setup.h"
 #include "glob.h"
+#include "host/address_book.h"
 #include "host/process.h"
 #include "probe/probe.h"
 #include "probe/record.h"
@@ -51,6 +52,7 @@ struct pipeline {
 	int64_t clock_offset; /* real time − boot time */
 	uint64_t now;	      /* clock at the last tick or turn: what the exporters age and retry by */
 	struct host *host;
+	struct address_book *book;
 	struct conn_table *conns;
 	struct cause *cause;
 	struct await *await;
@@ -109,6 +111,11 @@ static uint64_t last_event(const struct exchange *x)
 	return MAX(seen, x->ended);
 }
 
+static uint64_t first_event(const struct exchange *x)
+{
+	return x->req_first.time ? x->req_first.time : last_event(x);
+}
+
 static bool excluded(const struct pipeline *p, const struct call *call)
 {
 	const struct strlist *globs = &p->config->protocols.exclude_method;
@@ -130,6 +137,17 @@ static uint16_t on_hidden(void *arg, const struct exchange *x)
 	if (self_traced_hides(&p->self_traced, x))
 		return STAT_drop_self_traced;
 	return excluded(p, &x->call) ? STAT_drop_excluded : 0;
+}
+
+/* Whom a client spoke to when its request began; the start of what was seen where that was not. */
+static void name_peer(struct pipeline *p, struct span *s, const struct exchange *x)
+{
+	const struct conn_info *c = &x->call.conn;
+	struct peer_name name;
+
+	if (s->kind == SPAN_CLIENT && c->family != FAM_UNIX &&
+	    address_book_find(p->book, &(struct address){ c->remote.addr, c->remote.port, first_event(x) }, &name))
+		span_name_peer(s, name.name, name.space);
 }
 
 /* Where the ids alone decide, what is not kept need not be described. */
@@ -163,6 +181,8 @@ static void on_known(void *arg, struct exchange *x, const struct placement *plac
 	if (!sampler_is_local(p->sampler))
 		v = sample_decide(p->sampler, place->trace_id, place->origin);
 	span = span_build(x, place, p->clock_offset, &p->describe);
+	if (span)
+		name_peer(p, span, x);
 	if (span && sampler_is_local(p->sampler))
 		tail_add(p->tail, span, time);
 	else if (span)
@@ -216,10 +236,10 @@ static void on_facts(void *arg, const struct ev_head *record)
 {
 	struct pipeline *p = arg;
 
+	if (record->type == EV_POD) /* what it brings about stands before it, as with all events */
+		await_turn(p->await);
 	if (p->live.recorder)
 		recorder_put(p->live.recorder, record);
-	if (record->type == EV_POD)
-		await_turn(p->await);
 }
 
 static void tell_self_traced(struct pipeline *p)
@@ -281,6 +301,17 @@ static struct host *make_host(struct pipeline *p)
 			    .n_labels = kube->pod_label.n },
 		.pod_wait = kube->wait,
 		.on_facts = on_facts,
+		.arg = p,
+	});
+}
+
+static struct address_book *make_book(struct pipeline *p)
+{
+	return address_book_new(&(struct address_book_config){
+		.pods = p->live.pods,
+		.services = p->live.services,
+		.naming = { .app_labels = p->config->kube.app_labels },
+		.on_name = on_facts,
 		.arg = p,
 	});
 }
@@ -382,7 +413,7 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 		r = export_setup_init(&p->setup, config);
 	if (!r)
 		r = export_new(&p->export, &p->setup.c, multi);
-	if (!r && (!(p->tail = make_tail(p, seed[0] ^ seed[1])) || !(p->host = make_host(p)) ||
+	if (!r && (!(p->tail = make_tail(p, seed[0] ^ seed[1])) || !(p->host = make_host(p)) || !(p->book = make_book(p)) ||
 		   !(p->await = make_await(p)) || !(p->cause = make_cause(p)) || !(p->conns = make_conns(p))))
 		r = log_ret(-ENOMEM, "out of memory");
 	p->self_traced.host = p->host;
@@ -409,6 +440,9 @@ void pipeline_event(struct pipeline *p, const struct ev_head *ev)
 	case EV_POD:
 		host_event(p->host, ev);
 		await_turn(p->await);
+		break;
+	case EV_NAME:
+		address_book_event(p->book, (const struct ev_name *)ev);
 		break;
 	case EV_EXIT:
 		conn_event(p->conns, ev);
@@ -518,6 +552,7 @@ void pipeline_free(struct pipeline *p)
 		export_free(p->export);
 	if (p->host)
 		host_free(p->host);
+	address_book_free(p->book);
 	arena_pool_fini(&p->pool);
 	texts_fini(&p->texts);
 	export_setup_fini(&p->setup);

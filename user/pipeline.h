@@ -17,12 +17,14 @@ struct pipeline;
 struct pods;
 struct probe;
 struct recorder;
+struct services;
 
 /* What only a live run has; all NULL in replay. */
 struct pipeline_live {
 	struct probe *probe;	   /* takes verdicts */
 	struct recorder *recorder; /* gets each event after it was handled, what it brought about before it */
 	struct pods *pods;	   /* of this node; NULL: --kube is off. Outlives the pipeline */
+	struct services *services; /* of the cluster; NULL without --kube-services. Likewise */
 };
 
 /* 0 or -errno, said in one line. `config` must outlive the pipeline; seed: of all ids. */

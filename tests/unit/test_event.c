@@ -14,6 +14,8 @@ union record {
 	struct ev_exec exec;
 	struct ev_live live;
 	struct ev_blob blob;
+	struct ev_cgroup cgroup;
+	struct ev_name name;
 	unsigned char bytes[2048];
 };
 
@@ -83,6 +85,21 @@ static void test_event__counts_inside_stay_inside(void)
 	r = make(EV_EXEC, sizeof(struct ev_exec));
 	CHECK(event_valid(&r.h, sizeof(r)));
 	r.exec.args_len = EV_ARGS_MAX + 1;
+	CHECK(!event_valid(&r.h, sizeof(r)));
+
+	r = make(EV_CGROUP, sizeof(struct ev_cgroup));
+	r.cgroup.path_len = EV_CGROUP_PATH - 1;
+	CHECK(event_valid(&r.h, sizeof(r)));
+	r.cgroup.path_len++;
+	CHECK(!event_valid(&r.h, sizeof(r)));
+
+	r = make(EV_NAME, sizeof(struct ev_name) + 16);
+	r.name.name_len = 6;
+	r.name.space_len = 10;
+	CHECK(event_valid(&r.h, sizeof(r)));
+	r.name.space_len++;
+	CHECK(!event_valid(&r.h, sizeof(r)));
+	r.name.name_len = r.name.space_len = UINT16_MAX;
 	CHECK(!event_valid(&r.h, sizeof(r)));
 }
 

@@ -191,12 +191,45 @@ static void test_span__without_memory_is_a_counted_drop(void)
 	pool.limit = 1 << 20;
 }
 
+static struct slice said(const struct span *s, const char *key)
+{
+	const struct attr *a = describe_find(&s->d, key);
+
+	return a ? a->s : SLICE("(none)");
+}
+
+/* The name is copied; a server's span has none; in older words it is peer.service. */
+static void test_span__the_other_end(void)
+{
+	static const struct describe_config both = { .semconv = SEMCONV_LEGACY | SEMCONV_STABLE };
+	struct placement p = placement();
+	char name[] = "till", space[] = "shop";
+	struct span *s = span_build(make(false, CALL_ANSWERED), &p, 1000, &both);
+
+	span_name_peer(s, slice_str(name), slice_str(space));
+	name[0] = space[0] = 'x';
+	span_keep(s, &kept);
+	CHECK_SLICE(said(s, "service.peer.name"), "till");
+	CHECK_SLICE(said(s, "service.peer.namespace"), "shop");
+	CHECK_SLICE(said(s, "peer.service"), "till");
+	span_free(s);
+	s = span_build(make(true, CALL_ANSWERED), &p, 1000, &config);
+	span_name_peer(s, SLICE("till"), SLICE("shop"));
+	CHECK_SLICE(said(s, "service.peer.name"), "(none)");
+	span_free(s);
+	s = span_build(make(false, CALL_ANSWERED), &p, 1000, &config);
+	span_name_peer(s, SLICE_NONE, SLICE("shop"));
+	CHECK_SLICE(said(s, "service.peer.namespace"), "(none)");
+	span_free(s);
+}
+
 int main(void)
 {
 	arena_pool_init(&pool, 1 << 20);
 	RUN(test_span__root_of_ours);
 	RUN(test_span__child_of_a_remote_parent);
 	RUN(test_span__flags_of_continued_traces);
+	RUN(test_span__the_other_end);
 	RUN(test_span__end_by_how_it_ended);
 	RUN(test_span__never_ends_before_it_begins);
 	RUN(test_span__truncated_heads_are_said);

@@ -33,12 +33,44 @@ static struct slice first_of(const struct slice *v, size_t n)
 	return SLICE_NONE;
 }
 
-static void put_service(struct buf *b, const struct pod *p, const struct pod_container *c, const struct pod_naming *naming,
-			const struct workload *w, const struct image *image)
+/* Without its annotations. */
+static struct slice name_of(const struct pod *p, const struct pod_naming *naming, const struct workload *w)
 {
 	struct slice names[] = { app_label(p, naming, SLICE("app.kubernetes.io/instance")),
 				 app_label(p, naming, SLICE("app.kubernetes.io/name")),
-				 w->above, w->name, p->name, c->name };
+				 w->above, w->name, p->name };
+
+	return first_of(names, ARRAY_SIZE(names));
+}
+
+/* What facts_declare() would take. */
+static struct slice declared(const struct pod *p, struct slice key)
+{
+	struct slice value = pod_annotation(p, key);
+
+	return value.n && memmem(value.p, value.n, "$(", 2) ? SLICE_NONE : value;
+}
+
+struct slice pod_service_name(const struct pod *p, const struct pod_naming *naming)
+{
+	struct slice said = declared(p, SLICE("resource.opentelemetry.io/service.name"));
+	struct workload w;
+
+	workload_of(p, &w);
+	return said.n ? said : name_of(p, naming, &w);
+}
+
+struct slice pod_service_namespace(const struct pod *p)
+{
+	struct slice said = declared(p, SLICE("resource.opentelemetry.io/service.namespace"));
+
+	return said.n ? said : p->namespace;
+}
+
+static void put_service(struct buf *b, const struct pod *p, const struct pod_container *c, const struct pod_naming *naming,
+			const struct workload *w, const struct image *image)
+{
+	struct slice names[] = { name_of(p, naming, w), c->name };
 	struct slice versions[] = { app_label(p, naming, SLICE("app.kubernetes.io/version")), image->version };
 	char id[TEXT_MAX];
 	int n;

@@ -24,6 +24,10 @@ struct pod_naming { /* the operator's wishes; borrowed */
 	size_t n_labels;
 };
 
+/* service.name and service.namespace, which do not depend on the container. Borrows from the pod. */
+struct slice pod_service_name(const struct pod *p, const struct pod_naming *naming);
+struct slice pod_service_namespace(const struct pod *p);
+
 /* *b is reset first. What does not fit into it is left out. */
 void pod_facts(struct buf *b, const struct pod *p, const struct pod_container *c, const struct pod_naming *naming);
 

@@ -79,6 +79,13 @@ static bool blob_valid(const struct ev_head *ev)
 	return ev->len >= sizeof(*b) && exactly(ev, sizeof(*b) + (uint64_t)b->size);
 }
 
+static bool name_valid(const struct ev_head *ev)
+{
+	const struct ev_name *n = (const struct ev_name *)ev;
+
+	return ev->len >= sizeof(*n) && exactly(ev, sizeof(*n) + (uint64_t)n->name_len + n->space_len);
+}
+
 bool event_valid(const struct ev_head *ev, size_t size)
 {
 	if (size < sizeof(*ev) || ev->len < sizeof(*ev) || ev->len > size)
@@ -114,6 +121,8 @@ bool event_valid(const struct ev_head *ev, size_t size)
 		return blob_valid(ev);
 	case EV_OTLP:
 		return exactly(ev, sizeof(struct ev_otlp));
+	case EV_NAME:
+		return name_valid(ev);
 	default:
 		return false;
 	}

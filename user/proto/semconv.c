@@ -92,6 +92,8 @@ static const struct row {
 	{ "server.port", "net.host.port", "net.peer.port", NULL },
 	{ "network.peer.address", "net.sock.peer.addr", "net.sock.peer.addr", NULL },
 	{ "network.peer.port", "net.sock.peer.port", "net.sock.peer.port", NULL },
+	{ "service.peer.name", "peer.service", "peer.service", NULL },
+	{ "service.peer.namespace", NULL, NULL, NULL },
 	{ "network.transport", "net.transport", "net.transport", NULL },
 	{ "network.protocol.version", NULL, NULL, from_version },
 	{ "rpc.system.name", "rpc.system", "rpc.system", NULL },

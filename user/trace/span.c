@@ -108,6 +108,18 @@ struct span *span_build(struct exchange *x, const struct placement *p, int64_t c
 	return s;
 }
 
+void span_name_peer(struct span *s, struct slice name, struct slice space)
+{
+	struct arena *arena = &s->exchange->arena;
+	struct slice copies[] = { arena_copy(arena, name), arena_copy(arena, space) };
+
+	if (s->kind != SPAN_CLIENT || !copies[0].n)
+		return;
+	describe_str(&s->d, "service.peer.name", copies[0]);
+	if (copies[1].n)
+		describe_str(&s->d, "service.peer.namespace", copies[1]);
+}
+
 void span_free(struct span *s)
 {
 	if (s)

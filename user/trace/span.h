@@ -39,6 +39,11 @@ struct span {
  */
 struct placement;
 struct span *span_build(struct exchange *x, const struct placement *p, int64_t clock_offset, const struct describe_config *config);
+/*
+ * A client's span says what the service at the other end is called (empty: nothing is said). Before span_keep(). service.peer.* are for
+ * operations that access a remote service: a server's span has none.
+ */
+void span_name_peer(struct span *s, struct slice name, struct slice space);
 /* It was kept: the tracestate says with what probability. */
 struct sample_verdict;
 void span_keep(struct span *s, const struct sample_verdict *v);

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the other end of a client's connection is called: in a network namespace of its own one server has all the addresses that pods
+and services have, as the cluster's network would lead there."""
+import os
+
+import parts
+from kube_kit import POD_RULES, Cluster, wait_until
+from spandrel import CLIENT, SERVER, Tracer, read_spans, run
+
+PORT = 8080
+RULES = POD_RULES + [{"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "watch"]},
+                     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]}]
+
+
+class Net:
+    """The addresses, and one server behind all of them."""
+
+    def __init__(self, *addresses):
+        parts.need("unshare", "nsenter", "ip")
+        p = parts.start(["unshare", "--net", "sleep", "600"], "net")
+        mine = os.readlink("/proc/self/ns/net")
+        wait_until(lambda: p.poll() is not None or os.readlink(f"/proc/{p.pid}/ns/net") != mine, "a network namespace")
+        if p.poll() is not None:
+            raise parts.Skip("no network namespaces here")
+        self.wrap = ["nsenter", "-t", str(p.pid), "-n"]
+        parts.tool([*self.wrap, "ip", "link", "set", "lo", "up"])
+        for a in addresses:
+            parts.tool([*self.wrap, "ip", "addr", "add", a, "dev", "lo", *(["nodad"] if ":" in a else [])])
+        self.web = parts.start([*self.wrap, parts.PYTHON, os.path.join(parts.APPS, "web.py"), f":::{PORT}"], "web")
+        self.get("127.0.0.1", "/up", "--retry", "20", "--retry-connrefused", "--retry-delay", "1")
+
+    def get(self, host, path, *args):
+        host = f"[{host}]" if ":" in host else host
+        parts.tool([*self.wrap, "curl", "-sS", "--max-time", "20", *args, f"http://{host}:{PORT}{path}"])
+
+
+def service(c, namespace, name, ip, endpoints):
+    """A Service, and its EndpointSlice: {address: name of the pod}."""
+    c.namespace(namespace)
+    c.create(f"/api/v1/namespaces/{namespace}/services", {
+        "metadata": {"name": name}, "spec": {"clusterIP": ip, "ports": [{"name": "http", "port": PORT, "targetPort": PORT}]}})
+    c.create(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices", {
+        "metadata": {"name": name + "-x1", "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
+        "ports": [{"name": "http", "port": PORT, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [a], "conditions": {"ready": True}, "targetRef": {"kind": "Pod", "namespace": namespace, "name": p}}
+                      for a, p in endpoints.items()]})
+
+
+def peer(span):
+    return span["service.peer.name"], span["service.peer.namespace"]
+
+
+def case_kube_peers():
+    """Pods of this node by their workload, a bare one by its own name; services by ClusterIP, pods of other nodes by their service; an
+    address of the host's network, loopback, a stranger and an endpoint of two services: nothing. A replay says the same."""
+    c = Cluster()
+    c.node("n1")
+    c.node("n2")
+    c.pod("shop", "web-7d4b9c8f6d-abcde", ip=["10.1.0.5", "fd00::5"], owner=c.deployment("shop", "web"),
+          labels={"pod-template-hash": "7d4b9c8f6d"})
+    c.pod("shop", "bare", ip="10.1.0.6")
+    c.pod("kube-system", "proxy", ip="192.0.2.1", host_network=True)
+    c.pod("shop", "till-1", node="n2", ip="10.2.0.7")
+    service(c, "shop", "till", "10.96.0.50", {"10.2.0.7": "till-1", "10.2.0.8": "till-2"})
+    service(c, "shop", "till-too", "10.96.0.51", {"10.2.0.8": "till-2"})
+    net = Net("10.1.0.5", "10.1.0.6", "192.0.2.1", "10.2.0.7", "10.2.0.8", "10.96.0.50", "10.77.0.1", "fd00::5")
+    want = {"10.1.0.5": ("web", "shop"), "fd00::5": ("web", "shop"), "10.1.0.6": ("bare", "shop"), "192.0.2.1": (None, None),
+            "127.0.0.1": (None, None), "10.77.0.1": (None, None), "10.96.0.50": ("till", "shop"), "10.2.0.7": ("till", "shop"),
+            "10.2.0.8": (None, None)}
+    rec = parts.path("rec")
+    with Tracer("--kubeconfig", c.kubeconfig("agent", c.agent(RULES)), "--node-name", "n1", "--kube-services", "--record", rec,
+                "--semconv", "both", "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", PORT]) as t:
+        known(port)
+        for i, a in enumerate(want):
+            net.get(a, f"/{i}", "-H", "Host: shop.example")
+        t.stop()
+    for i, (a, name) in enumerate(want.items()):
+        s = t.spans.one(CLIENT, f"/{i}")
+        assert peer(s) == name and s["peer.service"] == name[0], (a, s.attrs)
+        assert s["server.address"] == "shop.example" and s["network.peer.address"] == a, s.attrs
+        assert peer(t.spans.one(SERVER, f"/{i}")) == (None, None)
+    out = parts.path("replayed.json")
+    status, _, err = run("--replay", rec, "--file", out, "--semconv", "both")
+    assert status == 0, err
+    again = {s.id: s for s in read_spans(out)}
+    assert len(again) == len(t.spans) and all(again[s.id].attrs == s.attrs for s in t.spans), again
+
+
+def known(port):
+    """Until the API server has told of everything."""
+    wait_until(lambda: ": known" in parts.tool(["curl", "-sS", f"http://127.0.0.1:{port}/readyz"], ok=False).text, "the pods")
+
+
+def case_kube_peers_in_time():
+    """An address that is another pod's later: each request has the name of its time, or none; a pod's end is its name's end."""
+    c = Cluster()
+    c.node("n1")
+    first = c.pod("shop", "first", ip="10.1.0.5")
+    net = Net("10.1.0.5")
+    with Tracer("--kubeconfig", c.kubeconfig("agent", c.agent()), "--node-name", "n1", "--batch-age", "50ms",
+                "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", PORT]) as t:
+        known(port)
+        net.get("10.1.0.5", "/first")
+        first.delete()
+        until(t, net, "/none", None)
+        c.pod("shop", "second", ip="10.1.0.5")
+        until(t, net, "/second", "second")
+        t.stop()
+    assert peer(t.spans.one(CLIENT, "/first"))[0] == "first"
+    names = [peer(s)[0] for s in sorted(t.spans.of(CLIENT), key=lambda s: s.start)]
+    assert names == sorted(names, key=["first", None, "second"].index), names
+
+
+def until(t, net, path, name):
+    """Requests until one has this name."""
+    n = [0]
+
+    def one():
+        n[0] += 1
+        net.get("10.1.0.5", f"{path}/{n[0]}")
+        t.wait_for(lambda: found(t, f"{path}/{n[0]}"), "a span")
+        return peer(found(t, f"{path}/{n[0]}")[0])[0] == name
+    t.wait_for(one, f"{name} at {path}")
+
+
+def found(t, path):
+    try:
+        return read_spans(t.file).of(CLIENT, path)
+    except (OSError, AssertionError, ValueError):  # a line is being written
+        return []
