@@ -40,7 +40,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	bits = proc_bits(parent->tgid);
 	if (knobs.check & SEL_PLACE) /* clone3 may put it elsewhere */
-		bits = (bits & ~BITS_OF(SEL_PLACE)) | (walk_to(child, AREA_FORK) ? match_task(SEL_PLACE, AREA_FORK) : 0);
+		bits = (bits & ~BITS_OF(SEL_PLACE)) | (walk_to(child, AREA_FORK) ? match_group(AREA_FORK) : 0);
 	proc_set(tgid, bits); /* none, too: the number may have been another's */
 	proc_joined(child, tgid, proc_selected(parent->tgid));
 	return 0;
@@ -69,9 +69,9 @@ int BPF_PROG(on_cgroup, struct cgroup *to, const char *path, struct task_struct 
 {
 	bool was = proc_selected(task->tgid);
 
-	if (!(knobs.check & SEL_PLACE) || task->pid != task->tgid)
+	if (!(knobs.check & SEL_PLACE) || task->pid != task->tgid || !walk_to(task, AREA_CGROUP))
 		return 0;
-	proc_review(task, task->tgid, SEL_PLACE, AREA_CGROUP);
+	proc_learn(task->tgid, SEL_PLACE, match_group(AREA_CGROUP));
 	proc_joined(task, task->tgid, was);
 	return 0;
 }

@@ -280,6 +280,17 @@ checked_alone int match_place(__u32 area)
 	return (w->bits ? w->bits : unified) & BITS_OF(SEL_KUBE);
 }
 
+checked_alone int match_group(__u32 area)
+{
+	__u32 bits = 0;
+
+	if (knobs.check & SEL_CGROUP)
+		bits |= match_cgroup(area);
+	if (knobs.check & SEL_KUBE)
+		bits |= match_place(area);
+	return bits & BITS_OF(SEL_PLACE);
+}
+
 checked_alone int parent_step(__u32 area)
 {
 	struct walk *w = bpf_map_lookup_elem(&walks, &area);
@@ -321,10 +332,8 @@ checked_alone int match_task(__u32 kinds, __u32 area)
 		bpf_core_read(w->path, 16, &task->comm);
 		bits |= match_comm(area);
 	}
-	if (kinds & SEL_CGROUP)
-		bits |= match_cgroup(area);
-	if (kinds & SEL_KUBE)
-		bits |= match_place(area);
+	if (kinds & SEL_PLACE)
+		bits |= match_group(area);
 	if (kinds & SEL_PID) /* last: it climbs */
 		bits |= match_pid(w, area);
 	return bits;

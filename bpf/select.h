@@ -15,7 +15,9 @@ _Static_assert(AREA_DATA + SCRATCH_LEVELS == WALK_AREAS, "work areas");
 
 /* The bits of those of `kinds` that are looked at at all. */
 int match_task(__u32 kinds, __u32 area);
-/* The same for a name that stands at the beginning of the area's path. */
+/* Those of SEL_PLACE alone. */
+int match_group(__u32 area);
+/* Those of SEL_COMM, for a name that stands at the beginning of the area's path. */
 int match_comm(__u32 area);
 /* Writes the path of the task's executable, as /proc/PID/exe shows it; it begins at path[result] and ends at WALK_PATH: none. */
 int exe_path(__u32 area);

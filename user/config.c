@@ -180,11 +180,18 @@ static int find_config_file(struct source *s, int argc, char **argv)
 	return r;
 }
 
+/* Any selector but --all? */
+static bool selects_some(const struct config_select *s)
+{
+	return s->pid.n || s->exe.n || s->comm.n || s->port.n || s->cgroup.n || s->container.n || s->kube_namespace.n ||
+	       s->kube_pod.n || s->kube_label.n;
+}
+
 bool config_selects(const struct config *c)
 {
 	const struct config_select *s = &c->select;
 
-	return s->all || s->pid.n || s->exe.n || s->comm.n || s->port.n || s->cgroup.n;
+	return s->all || selects_some(s);
 }
 
 static bool to_stdout(const char *path)
@@ -212,7 +219,7 @@ static int check_pairs(struct source *s)
 
 	if (c->operate.help || c->operate.version)
 		return 0;
-	if (sel->all && (sel->pid.n || sel->exe.n || sel->comm.n || sel->port.n || sel->cgroup.n))
+	if (sel->all && selects_some(sel))
 		return source_refuse(s, "--all: contradicts another selector: expected --all with exclusions only");
 	if (c->operate.record && c->operate.replay)
 		return source_refuse(s, "--record: contradicts --replay: expected one of them");
@@ -223,7 +230,8 @@ static int check_pairs(struct source *s)
 			      c->export.otlp_cert ? "key" : "cert");
 	if (c->operate.check || c->operate.replay || config_selects(c))
 		return 0;
-	return source_refuse(s, "nothing is selected: expected --pid, --exe, --comm, --port, --cgroup or --all");
+	return source_refuse(s, "nothing is selected: expected --pid, --exe, --comm, --port, --cgroup, --container, --kube-namespace, --kube-pod, "
+			   "--kube-label or --all");
 }
 
 int config_load(struct config *c, int argc, char **argv, char *error, size_t size)
@@ -261,6 +269,23 @@ void config_fini(struct config *c)
 			free(*(char **)at);
 	}
 	*c = (struct config){ 0 };
+}
+
+void config_say(const struct config *c, const char *backend)
+{
+	static const char *const kinds[] = { "pid", "exe", "comm", "port", "cgroup",
+					     "container", "kube-namespace", "kube-pod", "kube-label" };
+	const struct config_select *s = &c->select;
+	const struct strlist *lists[] = { &s->pid, &s->exe, &s->comm, &s->port, &s->cgroup,
+					  &s->container, &s->kube_namespace, &s->kube_pod, &s->kube_label };
+
+	fputs("spandrel: tracing", stderr);
+	if (s->all)
+		fputs(" all", stderr);
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+		for (size_t i = 0; i < lists[k]->n; i++)
+			fprintf(stderr, " %s=%s", kinds[k], lists[k]->v[i]);
+	fprintf(stderr, " (way in: %s)\n", backend);
 }
 
 void config_help(void)

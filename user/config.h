@@ -22,6 +22,8 @@ struct config_select {
 	bool all;
 	struct strlist pid, exe, comm, port, cgroup;
 	struct strlist not_pid, not_exe, not_comm, not_port, not_cgroup;
+	struct strlist container, kube_namespace, kube_pod, kube_label;
+	struct strlist not_container, not_kube_namespace, not_kube_pod, not_kube_label;
 };
 
 struct config_protocols {
@@ -120,6 +122,9 @@ bool config_selects(const struct config *c); /* is there any selector? */
 /* Borrows the selection as the probe wants it. */
 struct select;
 void config_select(const struct config *c, struct select *out);
+/* Likewise what is selected by container and pod. False: nothing is. */
+struct selector_lists;
+bool config_selector(const struct config *c, struct selector_lists *out);
 /* The sampling as its stage wants it; borrows. */
 struct sample_config;
 void config_sample(const struct config *c, struct sample_config *out);
@@ -140,6 +145,8 @@ int config_zipkin_url(const char *url, char *to, size_t size);
 bool parse_duration(const char *text, uint64_t *ns);
 bool parse_size(const char *text, uint64_t *bytes);
 
+/* The ready line, on standard error whatever the log's level and format. */
+void config_say(const struct config *c, const char *backend);
 void config_help(void); /* --help on standard output */
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/selector.h"
 #include "listen.h"
 #include "probe/probe.h"
 #include "trace/sample.h"
@@ -137,6 +138,10 @@ int config_check_lists(const struct config *c, char *error, size_t size)
 	if (!r)
 		r = check_words("protocols", c->protocols.list, "http2 http1 all", error, size);
 	if (!r)
+		r = check_pairs("kube-label", &c->select.kube_label, error, size);
+	if (!r)
+		r = check_pairs("exclude-kube-label", &c->select.not_kube_label, error, size);
+	if (!r)
 		r = check_pairs("resource", &c->identity.resource, error, size);
 	if (!r)
 		r = check_pairs("otlp-header", &c->export.otlp_header, error, size);
@@ -157,8 +162,34 @@ int config_check_lists(const struct config *c, char *error, size_t size)
 
 void config_select(const struct config *c, struct select *out)
 {
+	struct selector_lists s;
+
+	config_selector(c, &s);
 #define LIST(name) .name = (const char *const *)c->select.name.v
 	*out = (struct select){ .all = c->select.all, LIST(pid), LIST(exe), LIST(comm), LIST(cgroup), LIST(port),
 				LIST(not_pid), LIST(not_exe), LIST(not_comm), LIST(not_cgroup), LIST(not_port) };
 #undef LIST
+	out->kube = s.want[SELECT_CONTAINER] || s.want[SELECT_SPACE] || s.want[SELECT_POD] || s.want[SELECT_LABEL];
+	out->not_kube = s.not[SELECT_CONTAINER] || s.not[SELECT_SPACE] || s.not[SELECT_POD] || s.not[SELECT_LABEL];
+}
+
+bool config_selector(const struct config *c, struct selector_lists *out)
+{
+	const struct config_select *s = &c->select;
+	const struct {
+		const struct strlist *want, *not;
+	} lists[SELECT_KINDS] = {
+		[SELECT_CONTAINER] = { &s->container, &s->not_container },
+		[SELECT_SPACE] = { &s->kube_namespace, &s->not_kube_namespace },
+		[SELECT_POD] = { &s->kube_pod, &s->not_kube_pod },
+		[SELECT_LABEL] = { &s->kube_label, &s->not_kube_label },
+	};
+	bool any = false;
+
+	for (int kind = 0; kind < SELECT_KINDS; kind++) {
+		out->want[kind] = lists[kind].want->n ? (const char *const *)lists[kind].want->v : NULL;
+		out->not[kind] = lists[kind].not->n ? (const char *const *)lists[kind].not->v : NULL;
+		any |= out->want[kind] || out->not[kind];
+	}
+	return any;
 }

@@ -22,6 +22,8 @@ int kube_setup_open(struct kube_setup *s, const struct config *c, CURLM *multi);
 void kube_setup_close(struct kube_setup *s);
 /* Once a turn of the loop. */
 void kube_setup_turn(struct kube_setup *s, uint64_t now);
+/* Is what the API server says known, or is it known that it says nothing? */
+bool kube_setup_settled(const struct kube_setup *s);
 bool kube_setup_busy(const struct kube_setup *s); /* there is work for the next turn: do not sleep */
 void kube_setup_gauges(const struct kube_setup *s);
 

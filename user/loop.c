@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/stats.h"
+#include "choose.h"
 #include "control.h"
 #include "kube_setup.h"
 #include "listen.h"
@@ -30,6 +31,7 @@
 #define READ_MAX 65536	  /* records a turn, so that signals and transfers get theirs */
 #define SWEEP_NS (2 * NS_PER_S)
 #define DOORS_NS (10 * NS_PER_S) /* addresses of this host come and go */
+#define READY_NS (5 * NS_PER_S) /* for the API server to tell of the pods that are selected */
 #define CLOCK_NS (60 * NS_PER_S)
 #define CLOCK_JUMP_NS (10 * (int64_t)NS_PER_MS)
 #define DRAIN_NS (8 * NS_PER_S) /* for the exporters, after the capture has stopped */
@@ -45,11 +47,12 @@ struct loop {
 	struct listen *listen;
 	struct status status;
 	struct kube_setup kube;
+	struct chooser *chooser;
 	struct pipeline *pipeline;
 	struct steer steer;
 	int signals;
-	bool stop, said_tls;
-	uint64_t next_tick, next_sweep, next_clock, next_doors, end;
+	bool stop, said_tls, said_ready;
+	uint64_t next_tick, next_sweep, next_clock, next_doors, ready_by, end;
 	uint64_t newest; /* time of the newest record that was read */
 	int64_t suspended; /* boot minus monotonic time when the clock was last read */
 };
@@ -60,7 +63,10 @@ static void feed(void *arg, const struct ev_head *ev)
 
 	if (ev->time > l->newest)
 		l->newest = ev->time;
-	pipeline_event(l->pipeline, ev);
+	if (ev->type == EV_CGROUP)
+		chooser_event(l->chooser, (const struct ev_cgroup *)ev);
+	else
+		pipeline_event(l->pipeline, ev);
 }
 
 /* Time */
@@ -144,7 +150,7 @@ static void reload(struct loop *l)
 	config_select(&fresh, &s);
 	if (select_check(&s, error, sizeof(error)))
 		log_error("%s: nothing was changed", error);
-	else if (!probe_reselect(l->probe, &s) && !pipeline_sampling(l->pipeline, &fresh))
+	else if (!chooser_select(l->chooser, &fresh) && !probe_reselect(l->probe, &s) && !pipeline_sampling(l->pipeline, &fresh))
 		log_info("configuration read again: selectors and sampling are in force");
 	config_fini(&fresh);
 }
@@ -194,6 +200,15 @@ static void wait_for(struct loop *l, bool ring, uint64_t ms)
 	curl_multi_perform(l->multi, &running);
 }
 
+/* Pods that are selected are to be hooked by then; an API server that does not answer is not waited for. */
+static void say_ready(struct loop *l, uint64_t now)
+{
+	if (l->said_ready || (chooser_asks(l->chooser) && !kube_setup_settled(&l->kube) && now < l->ready_by))
+		return;
+	l->said_ready = true;
+	config_say(l->config, probe_backend(l->probe));
+}
+
 static void turn(struct loop *l)
 {
 	int n = probe_read(l->probe, feed, l, READ_MAX), running;
@@ -205,6 +220,8 @@ static void turn(struct loop *l)
 	tick(l, n < READ_MAX ? now : l->newest);
 	pipeline_turn(l->pipeline, now);
 	kube_setup_turn(&l->kube, now);
+	chooser_turn(l->chooser, now);
+	say_ready(l, now);
 	listen_turn(l->listen, now);
 	signals_read(l);
 	steer_turn(&l->steer, now);
@@ -236,24 +253,21 @@ static void drain(struct loop *l)
 	}
 }
 
-static void say_ready(const struct loop *l)
-{
-	static const char *const kinds[] = { "pid", "exe", "comm", "port", "cgroup" };
-	const struct config_select *s = &l->config->select;
-	const struct strlist *lists[] = { &s->pid, &s->exe, &s->comm, &s->port, &s->cgroup };
-
-	fputs("spandrel: tracing", stderr);
-	if (s->all)
-		fputs(" all", stderr);
-	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-		for (size_t i = 0; i < lists[k]->n; i++)
-			fprintf(stderr, " %s=%s", kinds[k], lists[k]->v[i]);
-	fprintf(stderr, " (way in: %s)\n", probe_backend(l->probe));
-}
-
 static int make_seed(uint64_t seed[2])
 {
 	return getrandom(seed, 16, 0) == 16 ? 0 : log_ret(-errno, "no random numbers: %s", strerror(errno));
+}
+
+static int open_chooser(struct loop *l, struct select *s)
+{
+	int r = chooser_new(&l->chooser, l->probe, l->kube.pods);
+
+	if (!r)
+		r = chooser_select(l->chooser, l->config);
+	if (r || !s->wait)
+		return r;
+	s->wait = false;
+	return probe_reselect(l->probe, s);
 }
 
 static int open_stages(struct loop *l)
@@ -265,6 +279,7 @@ static int open_stages(struct loop *l)
 	int r;
 
 	config_select(c, &pc.select);
+	pc.select.wait = pc.select.not_kube; /* what is ruled out is not traced even before we know it is */
 	proto_framings(pc.framings);
 	r = make_seed(seed);
 	if (!r && c->operate.listen) /* first: an address that is taken is told at once */
@@ -279,8 +294,11 @@ static int open_stages(struct loop *l)
 		r = kube_setup_open(&l->kube, c, l->multi);
 	if (!r)
 		r = pipeline_new(&l->pipeline, c,
-				 &(struct pipeline_live){ .probe = l->probe, .recorder = l->recorder, .pods = l->kube.pods },
+				 &(struct pipeline_live){ .probe = l->probe, .recorder = l->recorder,
+							    .pods = l->kube.pods, .services = l->kube.services },
 				 seed, l->multi);
+	if (!r)
+		r = open_chooser(l, &pc.select);
 	if (r)
 		return r;
 	l->status = (struct status){ .probe = l->probe, .pipeline = l->pipeline, .kube = &l->kube, .start = usage_start(),
@@ -293,6 +311,7 @@ static int open_stages(struct loop *l)
 static void close_stages(struct loop *l)
 {
 	listen_close(l->listen);
+	chooser_free(l->chooser);
 	pipeline_free(l->pipeline);
 	kube_setup_close(&l->kube);
 	control_close(l->control);
@@ -326,7 +345,8 @@ int loop_live(struct config *config, int argc, char **argv, CURLM *multi)
 	}
 	clock_event(&l, clock_boot());
 	steer_init(&l.steer);
-	say_ready(&l);
+	l.ready_by = clock_boot() + READY_NS;
+	say_ready(&l, clock_boot());
 	l.end = config->operate.duration ? clock_boot() + config->operate.duration : 0;
 	while (!l.stop)
 		turn(&l);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "host/selector.h"
 #include "tap.h"
 
 #include <stdlib.h>
@@ -54,6 +55,10 @@ static void test_config__refusals(void)
 		{ { "--all", "--otlp-cert", "a" }, "--otlp-key" },
 		{ { "--all", "--config", "/nonexistent/file" }, "--config" },
 		{ { "--all=maybe" }, "--all" },
+		{ { "--container", "" }, "--container" },
+		{ { "--all", "--container", "x" }, "--all" },
+		{ { "--all", "--kube-label", "a=b" }, "--all" },
+		{ { "--exclude-kube-namespace", "kube-system" }, "nothing is selected" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -68,6 +73,35 @@ static void test_config__refusals(void)
 		CHECK(config_load(&c, argc, argv, error, sizeof(error)) < 0);
 		CHECK(strstr(error, cases[i].says) != NULL);
 		CHECK(!strchr(error, '\n'));
+		config_fini(&c);
+	}
+}
+
+/* Judged by themselves, by the options that they name. */
+static void test_config__selection_by_name(void)
+{
+	static const struct {
+		const char *option, *value;
+		bool good;
+	} cases[] = {
+		{ "--container", "app", true },	     { "--container", "3f2a*", true },
+		{ "--kube-namespace", "shop-*", true }, { "--kube-pod", "web-?", true },
+		{ "--kube-label", "app=web", true },   { "--kube-label", "app=", true },
+		{ "--kube-label", "app", false },      { "--kube-label", "=web", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *argv[] = { (char *)"spandrel", (char *)cases[i].option, (char *)cases[i].value, NULL };
+		struct selector_lists lists;
+		struct config c;
+		int r;
+
+		CHECK_INT(config_load(&c, 3, argv, error, sizeof(error)), 0);
+		r = config_check_lists(&c, error, sizeof(error));
+		CHECK_INT(!r, cases[i].good);
+		CHECK(!r || strstr(error, cases[i].option));
+		CHECK(config_selects(&c) && config_selector(&c, &lists));
+		CHECK(!lists.not[SELECT_POD] && (lists.want[SELECT_CONTAINER] != NULL) == (i < 2));
 		config_fini(&c);
 	}
 }
@@ -230,6 +264,7 @@ int main(void)
 	log_setup(LOG_ERROR, false);
 	RUN(test_config__defaults_and_units);
 	RUN(test_config__refusals);
+	RUN(test_config__selection_by_name);
 	RUN(test_config__precedence);
 	RUN(test_config__file_errors_name_the_line);
 	RUN(test_config__otel_headers_are_decoded);

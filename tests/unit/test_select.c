@@ -89,6 +89,19 @@ static void test_select__kinds_and_exclusions(void)
 	CHECK(!knobs.need && knobs.check == SEL_EXE && knobs.n_exe == 1 && !knobs.n_pid && !knobs.port_need);
 }
 
+/* What pods and containers are called is user space's to say; until it has, nothing is selected that could be ruled out. */
+static void test_select__by_container(void)
+{
+	CHECK_INT(select_one((struct select){ .kube = true, .exe = LIST("a") }), 0);
+	CHECK(knobs.need == (SEL_KUBE | SEL_EXE) && knobs.check == (SEL_KUBE | SEL_EXE));
+	CHECK_INT(select_one((struct select){ .all = true, .not_kube = true, .wait = true }), 0);
+	CHECK(knobs.need == SEL_KUBE && knobs.check == SEL_KUBE);
+	CHECK_INT(select_one((struct select){ .all = true, .not_kube = true }), 0);
+	CHECK(!knobs.need && knobs.check == SEL_KUBE);
+	CHECK_INT(select_one((struct select){ .kube = true, .all = true }), -EINVAL);
+	CHECK_INT(select_one((struct select){ .not_kube = true }), -EINVAL);
+}
+
 static void refused(struct select s, const char *names)
 {
 	CHECK_INT(select_one(s), -EINVAL);
@@ -125,6 +138,7 @@ int main(void)
 	RUN(test_glob__all_short_ones);
 	RUN(test_select__ports);
 	RUN(test_select__kinds_and_exclusions);
+	RUN(test_select__by_container);
 	RUN(test_select__refusals_name_the_option);
 	return tap_done();
 }

@@ -40,6 +40,8 @@
 	X(seq_races, "sequence_races", "", "operations whose sequence numbers went backwards: two threads on one socket") \
 	X(path_too_long, "selection_undecided", "", "executable paths or patterns too long to decide in the kernel") \
 	X(procs_full, "processes_refused", "", "selected processes beyond the kernel's table")                  \
+	X(cgroups_refused, "cgroups_refused", "", "directories of pods and containers beyond the table: not selected by name") \
+	X(cgroups_unread, "cgroups_unread", "", "directories of control groups too deep or too many to look for containers in") \
 	X(conns_opened, "connections_seen", "", "connections of selected processes")                           \
 	X(conns_evicted, "connections_evicted", "", "connections forgotten at --max-connections to make room")  \
 	X(conns_nostate, "connections_refused", "", "connections without state in the kernel: out of memory")   \

@@ -38,7 +38,7 @@ static uint32_t v1_number(const char *controller)
 /* Runtimes make a container's directory in the hierarchy of every controller: one is enough to look at. */
 void hierarchy_read(const struct btf *btf, struct hierarchy *h)
 {
-	static const char *const controllers[] = { "memory", "pids", "cpu", "devices", "freezer" };
+	static const char *const controllers[] = { "pids", "cpu", "memory", "devices", "freezer" };
 
 	*h = (struct hierarchy){ .name = "" };
 	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {

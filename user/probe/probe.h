@@ -18,6 +18,7 @@ struct select { /* what to trace; patterns and paths are borrowed until the call
 	const char *const *exe, *const *comm, *const *cgroup, *const *port, *const *pid; /* NULL-terminated lists, or NULL */
 	const char *const *not_exe, *const *not_comm, *const *not_cgroup, *const *not_port, *const *not_pid;
 	bool kube, not_kube; /* probe_place() says what is selected, what is ruled out */
+	bool wait;	     /* nothing is selected yet: probe_reselect() follows once that was said */
 };
 
 struct probe_config {

@@ -188,12 +188,12 @@ static int add_kinds(const struct selecting *c, const struct select *s)
 		if (listed(kind->yes) || listed(kind->no))
 			c->k->check |= kind->bit;
 	}
-	if (s->kube)
+	if (s->kube || s->wait)
 		c->k->need |= SEL_KUBE;
-	if (s->kube || s->not_kube)
+	if (s->kube || s->not_kube || s->wait)
 		c->k->check |= SEL_KUBE;
 	if (!any && !s->all)
-		return refuse(c, "nothing is selected: give --pid, --exe, --comm, --port, --cgroup, --container, --kube-… or --all");
+		return refuse(c, "nothing is selected: give --pid, --exe, --comm, --port, --cgroup, --container, --kube-namespace, --kube-pod, --kube-label or --all");
 	if (any && s->all)
 		return refuse(c, "--all: expected no other selector beside it (--exclude-… may stand)");
 	return 0;
