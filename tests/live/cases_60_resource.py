@@ -17,13 +17,17 @@ from spandrel import CLIENT, SERVER, Tracer, read_spans
 SELF = 'requests_dropped{reason="self_traced"}'
 
 
-def python_with_sdk():
-    r = subprocess.run(["nice", os.path.join(parts.APPS, "otel/build")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def build(what):
+    r = subprocess.run(["nice", os.path.join(parts.APPS, "otel/build"), what], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     said = r.stderr.decode(errors="replace").strip()
     if r.returncode == 3:
         raise parts.Skip(said.splitlines()[-1])
     assert r.returncode == 0, said[-2000:]
-    return r.stdout.decode().strip() + "/venv/bin/python"
+    return r.stdout.decode().strip()
+
+
+def python_with_sdk():
+    return build("python") + "/venv/bin/python"
 
 
 class App:
@@ -100,6 +104,9 @@ def case_resource_self_traced_http():
 def case_resource_self_traced_grpc():
     """The same by OTLP/gRPC."""
     self_traced("grpc", GrpcSink())
+
+
+case_resource_self_traced_http.limit = case_resource_self_traced_grpc.limit = 300  # the SDK is installed the first time
 
 
 def case_resource_self_traced_selected():
@@ -199,6 +206,24 @@ def case_resource_process_context():
     assert seen["none"]["service.name"] != "published" and "shop.region" not in seen["none"]
     assert seen["cut"]["telemetry.sdk.name"] == "spandrel", seen["cut"]
     same_when_replayed(t, rec)
+
+
+def case_resource_process_context_of_a_library():
+    """The same by a library that tracers in the field publish with; what it says of the host and of itself is known better."""
+    addr, rec = ("127.0.0.1", parts.free_port()), parts.path("rec")
+    s = parts.Server(parts.start([build("context") + "/context", "%s:%d" % addr], "context"), addr, "context")
+    with Tracer("--record", rec) as t:
+        with wire.connect(addr) as c:
+            assert c.get("/")
+        t.stop()
+    r = t.spans.one(SERVER, "/").res
+    assert (r["service.name"], r["service.instance.id"]) == ("published", "5b0a6c5e-0e0b-4a53-8a39-6d0a3d3f4b11"), r
+    assert r["service.version"] == "7.1" and r["host.name"] != "name-of-a-pod" and r["telemetry.sdk.name"] == "spandrel", r
+    assert r["process.pid"] == s.pid and "deployment.environment.name" not in r and r["telemetry.sdk.language"] == "rust", r
+    same_when_replayed(t, rec)
+
+
+case_resource_process_context_of_a_library.limit = 900  # it is built the first time
 
 
 # pods, of a real API server
