@@ -15,7 +15,7 @@
 #include "probe/tls.h"
 #include "spandrel.skel.h"
 
-#define TLS_TURN_NS (10 * NS_PER_MS) /* between two reads of the ring */
+#define TLS_TURN_NS (3 * NS_PER_MS) /* between two reads of the ring */
 
 static void probe_free(struct probe **p)
 {

@@ -23,6 +23,7 @@
 #define KNOWN_MAX 8192 /* files without TLS that are remembered */
 #define LATER_MAX 64   /* files whose search is long, each with an open descriptor */
 #define IDLE_NS	  (250 * NS_PER_MS)
+#define QUIET_NS  (50 * NS_PER_MS) /* since the last event: then what hooks nothing gets its turn */
 
 struct job { /* what the kernel told, or a process that is to be walked */
 	struct list link;
@@ -51,7 +52,7 @@ struct tls {
 	uint32_t n_jobs, n_later;
 	struct tls_look *look;
 	struct walk walk;
-	uint64_t next_idle;
+	uint64_t next_idle, last_event;
 	uint64_t missed; /* counters of what was not told, when processes were checked last */
 };
 
@@ -354,6 +355,13 @@ static void tidy(struct tls *t, uint64_t now)
 		let_go(t, file);
 }
 
+/* Of what can be waiting only the search for words hooks nothing. */
+static bool may_hook(const struct tls *t)
+{
+	return t->look || t->walk.at < t->walk.n || t->n_jobs ||
+	       (t->n_later && list_entry(t->later.next, struct tls_look, link)->static_later);
+}
+
 static bool step(struct tls *t, uint64_t now)
 {
 	if (t->look) {
@@ -363,7 +371,7 @@ static bool step(struct tls *t, uint64_t now)
 		walk_step(t);
 	} else if (t->n_jobs) {
 		job_next(t, now);
-	} else if (t->n_later) {
+	} else if (t->n_later && (may_hook(t) || now >= t->last_event + QUIET_NS)) {
 		struct tls_look *l = list_entry(t->later.next, struct tls_look, link);
 
 		list_del(&l->link);
@@ -439,6 +447,7 @@ void tls_event(struct tls *t, const struct ev_mapped *ev)
 		.untracked = ev->h.flags & EVF_UNTRACKED,
 	};
 
+	t->last_event = ev->h.time;
 	if (is_urgent(ev))
 		hurry(t, ev);
 	enqueue(t, &j, ev->path);
@@ -462,13 +471,6 @@ bool tls_turn(struct tls *t, uint64_t now, uint64_t budget)
 		}
 	} while (clock_boot() < end);
 	return true;
-}
-
-/* Of what can be waiting only the search for words hooks nothing. */
-static bool may_hook(const struct tls *t)
-{
-	return t->look || t->walk.at < t->walk.n || t->n_jobs ||
-	       (t->n_later && list_entry(t->later.next, struct tls_look, link)->static_later);
 }
 
 void tls_settle(struct tls *t)

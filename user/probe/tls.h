@@ -23,7 +23,7 @@
 #include "event.h"
 
 #define TLS_QUEUE_MAX 4096
-#define TLS_GRACE_NS  5000000000ULL
+#define TLS_GRACE_NS  10000000000ULL
 
 struct spandrel_bpf;
 struct tls;
