@@ -5,6 +5,7 @@
 
 #include "export/http_options.h"
 #include "export_setup.h"
+#include "kube_setup.h"
 #include "privilege.h"
 #include "probe/probe.h"
 
@@ -35,6 +36,7 @@ int check_run(const struct config *config)
 		config_select(config, &select);
 	r = probe_check(stdout, config->operate.backend, config_selects(config) ? &select : NULL, check_kept, (void *)config);
 
+	kube_setup_check(config, stdout);
 	check_exporters(config);
 	return r ? 1 : 0;
 }

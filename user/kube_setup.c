@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "export/post.h"
 #include "host/kube.h"
 #include "host/pod.h"
 #include "host/service.h"
@@ -35,26 +37,40 @@ static size_t add_keys(char **to, const struct strlist *labels)
 	return labels->n;
 }
 
-/* The store keeps labels that are to be exported, or that pods are selected by. */
+struct globs {
+	char **v;
+	size_t n;
+};
+
+static void globs_fini(struct globs *g)
+{
+	for (size_t i = 0; i < g->n; i++)
+		free(g->v[i]);
+	free(g->v);
+}
+
+/* The store keeps labels that are to be exported, and those that pods are selected by. */
+static int make_globs(struct globs *g, const struct strlist *shown, const struct config_select *s)
+{
+	size_t most = shown->n + s->kube_label.n + s->not_kube_label.n;
+
+	*g = (struct globs){ .v = calloc(most + 1, sizeof(*g->v)) };
+	if (!g->v)
+		return -ENOMEM;
+	for (; g->n < shown->n && (g->v[g->n] = strdup(shown->v[g->n])); g->n++)
+		;
+	g->n += add_keys(g->v + g->n, &s->kube_label);
+	g->n += add_keys(g->v + g->n, &s->not_kube_label);
+	return g->n == most ? 0 : -ENOMEM;
+}
+
 static struct pods *open_pods(const struct config *config)
 {
-	const struct config_select *s = &config->select;
-	const struct strlist *shown = &config->kube.pod_label;
-	size_t n = shown->n, shown_n = n, most = n + s->kube_label.n + s->not_kube_label.n;
-	_free_ char **globs = calloc(most + 1, sizeof(*globs));
-	struct pods *pods = NULL;
+	_cleanup_(globs_fini) struct globs g;
 
-	if (!globs)
+	if (make_globs(&g, &config->kube.pod_label, &config->select))
 		return NULL;
-	if (n)
-		memcpy(globs, shown->v, n * sizeof(*globs));
-	n += add_keys(globs + n, &s->kube_label);
-	n += add_keys(globs + n, &s->not_kube_label);
-	if (n == most)
-		pods = pods_new(&(struct pods_config){ .labels = (const char *const *)globs, .n_labels = n });
-	while (n > shown_n)
-		free(globs[--n]);
-	return pods;
+	return pods_new(&(struct pods_config){ .labels = (const char *const *)g.v, .n_labels = g.n });
 }
 
 static int open_stores(struct kube_setup *s, const struct config *config)
@@ -76,6 +92,70 @@ int kube_setup_open(struct kube_setup *s, const struct config *config, CURLM *mu
 		return 0;
 	r = open_stores(s, config);
 	return r ? r : kube_new(&s->kube, &c, s->pods, s->services, multi);
+}
+
+int kube_setup_reload(struct kube_setup *s, const struct config *shown, const struct config *selects)
+{
+	_cleanup_(globs_fini) struct globs g = { 0 };
+	int r;
+
+	if (!s->kube)
+		return 0;
+	r = make_globs(&g, &shown->kube.pod_label, &selects->select);
+	if (!r)
+		r = pods_want_labels(s->pods, (const char *const *)g.v, g.n);
+	if (r > 0)
+		kube_list_again(s->kube, clock_boot());
+	return MIN(r, 0);
+}
+
+#define CHECK_NS (5 * NS_PER_S)
+
+/* Until it has answered, or has failed. */
+static void ask(const struct kube_setup *s, CURLM *multi, struct kube_state *state)
+{
+	uint64_t end = clock_boot() + CHECK_NS, now;
+	int running;
+
+	do {
+		now = clock_boot();
+		kube_turn(s->kube, now);
+		curl_multi_perform(multi, &running);
+		posts_reap(multi, now);
+		kube_state(s->kube, state);
+		if (!state->synced && !*state->error)
+			curl_multi_poll(multi, NULL, 0, 20, NULL);
+	} while (!state->synced && !*state->error && now < end);
+}
+
+static void check(struct kube_setup *s, const struct config *config, CURLM *multi, FILE *out)
+{
+	struct kube_state k;
+
+	if (kube_setup_open(s, config, multi)) {
+		fputs("kubernetes: the API server cannot be asked\n", out);
+	} else if (!s->kube) {
+		fputs("kubernetes: off (no service account, --kubeconfig or --kube-api)\n", out);
+	} else {
+		ask(s, multi, &k);
+		fprintf(out, "kubernetes: %s, node %s: ", k.server, k.node);
+		if (k.synced)
+			fprintf(out, "%u pods\n", pods_known(s->pods));
+		else
+			fprintf(out, "%s\n", *k.error ? k.error : "no answer");
+	}
+}
+
+void kube_setup_check(const struct config *config, FILE *out)
+{
+	struct kube_setup s = { 0 };
+	CURLM *multi = curl_multi_init();
+
+	if (!multi)
+		return;
+	check(&s, config, multi, out);
+	kube_setup_close(&s);
+	curl_multi_cleanup(multi);
 }
 
 void kube_setup_turn(struct kube_setup *s, uint64_t now)

@@ -72,7 +72,7 @@ const struct option options[] = {
 	LIST("kube-pod-label", kube.pod_label, "GLOB", "pod labels to export as k8s.pod.label.KEY"),
 	FLAG("kube-app-labels", kube.app_labels, "service.name and .version by the pod's labels app.kubernetes.io/instance, /name, /version"),
 	FLAG("kube-services", kube.services,
-	     "names of the whole cluster's services and their endpoints (needs rights to them; up to 15 MB)"),
+	     "names of the whole cluster's services and their endpoints (needs rights to them; up to 17 MB)"),
 
 	GROUP("Sample"),
 	{ "sample-ratio", OPT_RATIO, AT(sample.ratio), "R", "1", "share of traces to keep, 0 to 1, that neither a parent nor a rule decided", 0, 0 },

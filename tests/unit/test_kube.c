@@ -368,6 +368,25 @@ static void test_kube__refusals_are_counted_and_named(void)
 	end();
 }
 
+#define LABELLED "{\\\"metadata\\\":{\\\"uid\\\":\\\"a\\\",\\\"resourceVersion\\\":\\\"5\\\",\\\"labels\\\":{\\\"team\\\":\\\"blue\\\",\\\"zone\\\":\\\"x\\\"}}}"
+
+static void test_kube__other_labels_are_listed_anew(void)
+{
+	REQUIRE(begin("[" LIST(LABELLED) "," WATCH("", "open") "," LIST(LABELLED) "]"));
+	CHECK(until(STAT_kube_requests, 2));
+	some_turns();
+	CHECK(pod("a") && pod_label(pod("a"), SLICE("team")).n && !pod_label(pod("a"), SLICE("zone")).n);
+	CHECK_INT(pods_want_labels(b.pods, (const char *const[]){ "team" }, 1), 0);
+	CHECK_INT(pods_want_labels(b.pods, (const char *const[]){ "zo*" }, 1), 1);
+	kube_list_again(b.kube, b.now);
+	CHECK(until(STAT_kube_listed, 2));
+	CHECK(until(STAT_kube_requests, 4)); /* the list is in force */
+	CHECK(pod("a") && !pod_label(pod("a"), SLICE("team")).n);
+	CHECK_SLICE(pod_label(pod("a"), SLICE("zone")), "x");
+	end();
+	CHECK(asked(2, "resourceVersion=10\"") && asked(3, "watch=1"));
+}
+
 /* Bad input */
 
 static void test_kube__a_server_that_hangs(void)
@@ -711,6 +730,7 @@ int main(void)
 	RUN(test_kube__a_lying_retry_after_ends);
 	RUN(test_kube__pauses_grow);
 	RUN(test_kube__refusals_are_counted_and_named);
+	RUN(test_kube__other_labels_are_listed_anew);
 	RUN(test_kube__a_server_that_hangs);
 	RUN(test_kube__a_damaged_list_changes_nothing);
 	RUN(test_kube__a_list_of_55_megabytes_costs_what_is_kept);

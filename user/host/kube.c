@@ -30,7 +30,7 @@ struct kube {
 	struct pod_reader *pod_reader;
 	struct service_reader *service_reader, *slice_reader;
 	struct kube_watch *watches[KINDS_MAX];
-	uint32_t n;
+	uint32_t n; /* the first is that of the pods */
 };
 
 bool kube_wanted(const struct kube_config *c)
@@ -144,6 +144,11 @@ bool kube_busy(const struct kube *k)
 		if (kube_watch_busy(k->watches[i]))
 			return true;
 	return false;
+}
+
+void kube_list_again(struct kube *k, uint64_t now)
+{
+	kube_watch_list_again(k->watches[0], now);
 }
 
 void kube_state(const struct kube *k, struct kube_state *out)

@@ -39,6 +39,9 @@ void kube_turn(struct kube *k, uint64_t now);
 /* Is there something to parse at once? Then the loop does not sleep. */
 bool kube_busy(const struct kube *k);
 
+/* Lists the pods anew, now: what is kept of them has changed. */
+void kube_list_again(struct kube *k, uint64_t now);
+
 /* For /readyz and metrics. */
 struct kube_state {
 	bool synced;		 /* every list was read once */

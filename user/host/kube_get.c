@@ -253,6 +253,14 @@ static enum kube_fate fate_of(const struct kube_get *g)
 	return g->answered ? KUBE_BROKEN : KUBE_CONNECT;
 }
 
+static void forget_body(struct kube_get *g)
+{
+	g->finished = false;
+	buf_fini(&g->waiting);
+	buf_init(&g->waiting, WAITING_MAX);
+	inflate_reset(&g->inflate);
+}
+
 static void finish(struct kube_get *g, uint64_t now)
 {
 	struct kube_result r = { .fate = fate_of(g) };
@@ -263,10 +271,7 @@ static void finish(struct kube_get *g, uint64_t now)
 	if (wait > 0)
 		r.retry_after = (uint64_t)MIN(wait, (curl_off_t)RETRY_AFTER_MAX) * NS_PER_S;
 	r.error = *g->error ? g->error : curl_easy_strerror((CURLcode)g->result);
-	g->finished = false;
-	buf_fini(&g->waiting);
-	buf_init(&g->waiting, WAITING_MAX);
-	inflate_reset(&g->inflate);
+	forget_body(g);
 	g->sink.done(g->sink.arg, &r, now);
 }
 
@@ -338,6 +343,13 @@ int kube_get_start(struct kube_get *g, const struct kube_request *q, uint64_t no
 	stat_inc(kube_requests);
 	g->running = true;
 	return 0;
+}
+
+void kube_get_stop(struct kube_get *g)
+{
+	if (g->running)
+		leave(g, CURLE_OK);
+	forget_body(g);
 }
 
 static void give_up(struct kube_get *g, enum kube_fate fate, const char *error, uint64_t now)

@@ -59,6 +59,7 @@ void kube_get_free(struct kube_get *g); /* also under way: done is not called th
 CURL *kube_get_easy(struct kube_get *g); /* for who knows the credentials, before start */
 /* 0 or -errno. */
 int kube_get_start(struct kube_get *g, const struct kube_request *r, uint64_t now);
+void kube_get_stop(struct kube_get *g); /* what is under way; done is not called */
 void kube_get_turn(struct kube_get *g, uint64_t now);
 long kube_get_status(const struct kube_get *g); /* of the answer under way; 0: none yet */
 bool kube_get_busy(const struct kube_get *g); /* something waits for the next turn */

@@ -401,6 +401,15 @@ void kube_watch_turn(struct kube_watch *w, uint64_t now)
 	fail(w, LOG_WARN, "out of memory", 0, now);
 }
 
+void kube_watch_list_again(struct kube_watch *w, uint64_t now)
+{
+	kube_get_stop(w->get);
+	kube_answer_free(TAKE_PTR(w->answer));
+	w->running = w->listed = false;
+	w->freshness = *w->version ? NOT_OLDER : FROM_CACHE;
+	w->next_at = now;
+}
+
 bool kube_watch_busy(const struct kube_watch *w)
 {
 	return w->running && kube_get_busy(w->get);

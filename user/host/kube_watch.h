@@ -41,6 +41,7 @@ struct kube_watch;
 int kube_watch_new(struct kube_watch **out, struct kube_place *place, const struct kube_kind *kind, void *arg);
 void kube_watch_free(struct kube_watch *w); /* NULL is fine */
 void kube_watch_turn(struct kube_watch *w, uint64_t now);
+void kube_watch_list_again(struct kube_watch *w, uint64_t now); /* now, whatever is under way */
 bool kube_watch_busy(const struct kube_watch *w);
 bool kube_watch_synced(const struct kube_watch *w); /* a list was read */
 const char *kube_watch_error(const struct kube_watch *w); /* "" while all is well */

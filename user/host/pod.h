@@ -109,6 +109,11 @@ struct pods_config {
 };
 
 struct pods *pods_new(const struct pods_config *c); /* NULL without memory */
+/*
+ * Other globs from now on. 1: they are others, and pods must be listed again (kube_list_again()) to have such labels; 0: they are
+ * the same; or -ENOMEM and nothing has changed.
+ */
+int pods_want_labels(struct pods *s, const char *const *labels, size_t n);
 void pods_free(struct pods *s);
 
 /* Borrows; NULL when there is none. Pods that ended are found, too: for so long as they are kept. */

@@ -34,6 +34,7 @@ struct entry {
 	struct pod *pod;
 	uint32_t slot; /* in s->all */
 	bool listed;   /* by the list that has just been read */
+	uint32_t wish; /* s->wish when it was read */
 	uint16_t n_keys;
 	struct key keys[];
 };
@@ -43,6 +44,7 @@ struct pods {
 	size_t max_bytes, bytes; /* of pods: in entries and staged */
 	char **labels;		 /* globs */
 	size_t n_labels;
+	uint32_t wish; /* which labels: counts the changes */
 	struct table index; /* hash → struct key */
 	struct entry **all;
 	uint32_t n_all, n_ended;
@@ -67,15 +69,39 @@ static struct slice ip_bytes(const struct pod_ip *ip)
 	return slice_of((const char *)ip->b, sizeof(ip->b));
 }
 
-static int copy_labels(struct pods *s, const struct pods_config *c)
+static void free_labels(char **labels, size_t n)
 {
-	s->labels = calloc(c->n_labels + 1, sizeof(*s->labels));
-	for (; s->labels && s->n_labels < c->n_labels; s->n_labels++) {
-		s->labels[s->n_labels] = strdup(c->labels[s->n_labels]);
-		if (!s->labels[s->n_labels])
+	for (size_t i = 0; i < n; i++)
+		free(labels[i]);
+	free(labels);
+}
+
+static bool same_labels(const struct pods *s, const char *const *labels, size_t n)
+{
+	for (size_t i = 0; i < n && n == s->n_labels; i++)
+		if (strcmp(labels[i], s->labels[i]))
+			return false;
+	return n == s->n_labels;
+}
+
+int pods_want_labels(struct pods *s, const char *const *labels, size_t n)
+{
+	char **copy = same_labels(s, labels, n) ? NULL : calloc(n + 1, sizeof(*copy));
+
+	if (!copy)
+		return same_labels(s, labels, n) ? 0 : -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		copy[i] = strdup(labels[i]);
+		if (!copy[i]) {
+			free_labels(copy, i);
 			return -ENOMEM;
+		}
 	}
-	return s->labels ? 0 : -ENOMEM;
+	free_labels(s->labels, s->n_labels);
+	s->labels = copy;
+	s->n_labels = n;
+	s->wish++;
+	return 1;
 }
 
 struct pods *pods_new(const struct pods_config *c)
@@ -90,7 +116,7 @@ struct pods *pods_new(const struct pods_config *c)
 	list_init(&s->ended);
 	list_init(&s->watchers);
 	s->all = calloc(s->max_pods + 1, sizeof(struct entry *));
-	if (!s->all || copy_labels(s, c)) {
+	if (!s->all || pods_want_labels(s, c->labels, c->n_labels) < 0) {
 		pods_free(s);
 		return NULL;
 	}
@@ -339,6 +365,7 @@ static struct entry *entry_new(struct pods *s, struct pod *p)
 		return NULL;
 	list_init(&e->link);
 	e->pod = p;
+	e->wish = s->wish;
 	if (!index_entry(s, e))
 		return e;
 	free(e);
@@ -389,7 +416,7 @@ static int put(struct pods *s, struct pod *p, uint64_t now)
 {
 	struct entry *old = find(s, p->uid), *e;
 
-	if (old && !old->pod->deleted_at && p->version.n && slice_eq(old->pod->version, p->version)) {
+	if (old && !old->pod->deleted_at && old->wish == s->wish && p->version.n && slice_eq(old->pod->version, p->version)) {
 		old->listed = true;
 		pod_leave(s, p);
 		return 0;
@@ -529,9 +556,7 @@ void pods_free(struct pods *s)
 	pods_list_abort(s);
 	for (uint32_t i = 0; i < s->n_all; i++)
 		entry_free(s, s->all[i]);
-	for (size_t i = 0; i < s->n_labels; i++)
-		free(s->labels[i]);
-	free(s->labels);
+	free_labels(s->labels, s->n_labels);
 	free(s->all);
 	table_fini(&s->index);
 	free(s);

@@ -4,9 +4,10 @@
  * ClusterIP:port, which is what a client's socket sees before the packets are rewritten; EndpointSlices tell the
  * addresses behind them and the pods that have them, on any node.
  *
- * Bounded in number; beyond it new ones are refused (kube_services_refused). Memory: about 200 bytes a service port and
- * 250 bytes an endpoint address, so 10,000 services of one port and 50,000 endpoints cost some 15 MB. Times are
- * boot time in ns. Not for threads.
+ * Bounded in number; beyond it new ones are refused (kube_services_refused). Measured: 310 bytes a service of one port, 180 an
+ * endpoint address; 10,000 services with 50,000 endpoints cost 12 MB, the most that is kept 17 MB, and as much again
+ * while lists are read another time.
+ * No history: a name is that of now. Not for threads.
  */
 #ifndef SPANDREL_HOST_SERVICE_H
 #define SPANDREL_HOST_SERVICE_H
