@@ -99,14 +99,7 @@ struct {
 
 /* ---- TLS (session.h) ---- */
 
-#define SESSIONS_MAX 4096
 #define SESSION_NEVER U64_MAX /* as a carrier: the socket is none that may be traced */
-
-struct session_key {
-	__u64 session; /* the library's handle */
-	__u32 tgid;
-	__u32 reserved;
-};
 
 struct session {
 	struct conn conn; /* of the plaintext */

@@ -4,6 +4,7 @@
 #include "compat.h"
 #include "mapped.h"
 #include "mmsg.h"
+#include "session.h"
 
 /* It was not selected, by what it is or does now it may be. */
 inline_always void proc_joined(struct task_struct *task, __u32 tgid, bool was)
@@ -118,6 +119,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	__u32 tgid = task->tgid;
 	struct ev_exit *e;
 
+	tls_forget(bpf_get_current_pid_tgid());
 	if (task->signal->live.counter)
 		return 0;
 	mapped_exit(task, tgid);

@@ -47,6 +47,20 @@ subprog int conn_claims(struct conn *c, struct sock *sk, __u64 who, int dir)
 	return claims;
 }
 
+/* A thread ends, perhaps in the middle of a TLS call: another one may get its number. */
+inline_always void tls_forget(__u64 who)
+{
+	__u32 *calls = &tls_threads[(__u32)who & (TLS_SLOTS - 1)];
+	struct tls_call *c = *calls ? bpf_map_lookup_elem(&tls_calls, &who) : NULL;
+
+	if (!c || !c->kind)
+		return;
+	if (c->sure & (1 << (c->kind & 15)))
+		count(KC_TLS_UNFINISHED, 1);
+	bpf_map_delete_elem(&tls_calls, &who);
+	__sync_fetch_and_add(calls, -1);
+}
+
 /* ---- a session ---- */
 
 inline_always struct session *session_find(const struct session_key *key)

@@ -417,6 +417,14 @@ struct wake {
 	__u32 reserved;
 };
 
+#define SESSIONS_MAX 4096 /* TLS sessions that the kernel keeps; the one that was used least lately makes room */
+
+struct session_key { /* ... by */
+	__u64 session; /* the library's handle */
+	__u32 tgid;    /* process id in the initial namespace */
+	__u32 reserved;
+};
+
 /* What a program run by the reader says of a descriptor and a mapping of the reader. */
 struct identify {
 	__u64 address;	/* asked: an address in the mapping, or 0 */

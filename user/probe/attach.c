@@ -57,6 +57,8 @@ static int size_maps(struct spandrel_bpf *skel, uint32_t ring_size)
 
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.scratches, SCRATCH_LEVELS * (uint32_t)libbpf_num_possible_cpus());
+	if (!err) /* each processor keeps some places of such tables to itself */
+		err = bpf_map__set_max_entries(skel->maps.sessions, SESSIONS_MAX + 128 * (uint32_t)libbpf_num_possible_cpus());
 	if (!err && !skel->rodata->way.hashed)
 		err = bpf_map__set_max_entries(skel->maps.hashed, 1);
 	if (!err && !skel->rodata->way.kprobe)

@@ -54,24 +54,30 @@ static uint64_t nested_runs(const struct bpf_object *obj)
 	return sum;
 }
 
+uint64_t kernel_count(const struct probe *p, enum kcount what)
+{
+	_free_ uint64_t *per_cpu = calloc((size_t)p->n_cpus, sizeof(*per_cpu));
+	uint32_t key = what;
+	uint64_t sum = 0;
+
+	if (!per_cpu || bpf_map_lookup_elem(bpf_map__fd(p->plan.skel->maps.counters), &key, per_cpu))
+		return p->folded[key];
+	for (int cpu = 0; cpu < p->n_cpus; cpu++)
+		sum += per_cpu[cpu];
+	return sum;
+}
+
 void probe_stats(struct probe *p)
 {
 	uint64_t nested = nested_runs(p->plan.skel->obj);
-	int fd = bpf_map__fd(p->plan.skel->maps.counters);
-	_free_ uint64_t *per_cpu = calloc((size_t)p->n_cpus, sizeof(*per_cpu));
 
 	stats[STAT_missed_nested] += nested - p->nested;
 	p->nested = nested;
-	for (size_t i = 0; per_cpu && i < ARRAY_SIZE(folds); i++) {
-		uint32_t key = folds[i].from;
-		uint64_t sum = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(folds); i++) {
+		uint64_t sum = kernel_count(p, folds[i].from);
 
-		if (bpf_map_lookup_elem(fd, &key, per_cpu))
-			continue;
-		for (int cpu = 0; cpu < p->n_cpus; cpu++)
-			sum += per_cpu[cpu];
-		stats[folds[i].to] += sum - p->folded[key];
-		p->folded[key] = sum;
+		stats[folds[i].to] += sum - p->folded[folds[i].from];
+		p->folded[folds[i].from] = sum;
 	}
 }
 

@@ -111,9 +111,20 @@ struct probe {
 	const char *hierarchy;	 /* v1, that is looked at for SEL_KUBE */
 	uint64_t folded[KC_MAX]; /* the kernel's counters as they were added to stats last */
 	uint64_t nested;	 /* and its own of the programs */
+	uint64_t swept;		 /* TLS sessions of processes that ended without ending them */
+	uint64_t evicted;	 /* ... that made room for others */
 	struct own_end doors[OWN_DOORS_MAX];
 	size_t n_doors;
 };
+
+/* ---- count.c ---- */
+
+uint64_t kernel_count(const struct probe *p, enum kcount what);
+
+/* ---- sessions.c ---- */
+
+/* Takes TLS sessions of processes that are gone out of the kernel's table; counts those that found no room there. */
+void sessions_sweep(struct probe *p);
 
 /* ---- select.c ---- */
 

@@ -34,6 +34,7 @@ int probe_sweep(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev)
 	struct ev_live live = { .h = { .type = EV_LIVE, .time = clock_boot() }, .netns = p->plan.skel->bss->knobs.netns };
 	int err;
 
+	sessions_sweep(p);
 	buf_init(&b, SWEEP_MAX);
 	err = buf_append(&b, &live, sizeof(live));
 	if (!err)
