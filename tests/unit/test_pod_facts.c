@@ -295,6 +295,40 @@ static void test_pod_facts__precedence(void)
 	}
 }
 
+/* A program that says a thousand things of itself cannot make what is known disappear; nor can large labels. */
+static void test_pod_facts__nobody_crowds_out_what_is_known(void)
+{
+	static struct pod_pair labels[POD_LABELS_MAX];
+	static char keys[POD_LABELS_MAX][8], large[1000];
+	static const char *const globs[] = { "*" };
+	struct pod_naming naming = { .labels = globs, .n_labels = 1 };
+	_cleanup_(buf_fini) struct buf b;
+	struct pod p = shop_pod();
+	_resource_ *r = NULL;
+
+	memset(large, 'x', sizeof(large));
+	buf_init(&b, FACTS_MAX);
+	facts_begin(&b, 5, 0);
+	facts_layer(&b, FACTS_CONTEXT);
+	for (int i = 0; i < 1000; i++) {
+		char key[16];
+
+		facts_declare(&b, slice_of(key, (size_t)snprintf(key, sizeof(key), "k%d", i)), SLICE("v"));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
+		labels[i] = (struct pod_pair){ slice_of(keys[i], (size_t)snprintf(keys[i], sizeof(keys[i]), "l%zu", i)),
+					       slice_of(large, sizeof(large)) };
+	p.labels = labels;
+	p.n_labels = ARRAY_SIZE(labels);
+	r = resource_of(&p, &shop_container, &naming, buf_slice(&b));
+	REQUIRE(r && r->n_attrs == RESOURCE_ATTRS);
+	CHECK_SLICE(text_of(r, "k8s.pod.name"), "shop-7d4-x2v");
+	CHECK_SLICE(text_of(r, "k8s.pod.ip"), "10.1.2.3");
+	CHECK_SLICE(text_of(r, "k8s.replicaset.name"), "shop-7d4");
+	CHECK_SLICE(text_of(r, "k8s.cluster.name"), "c-1");
+	CHECK_SLICE(r->service, "shop-7d4"); /* the label that names its Deployment is not among these */
+}
+
 /* service.name walks down: what runs the pod, the pod, its container. */
 static void test_pod_facts__names_by_owner(void)
 {
@@ -328,6 +362,7 @@ int main(void)
 	RUN(test_pod_facts__every_attribute);
 	RUN(test_pod_facts__what_is_not_known_is_left_out);
 	RUN(test_pod_facts__precedence);
+	RUN(test_pod_facts__nobody_crowds_out_what_is_known);
 	RUN(test_pod_facts__names_by_owner);
 	return tap_done();
 }

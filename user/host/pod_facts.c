@@ -188,8 +188,9 @@ void pod_facts(struct buf *b, const struct pod *p, const struct pod_container *c
 	put_container(b, c, &image);
 	put_pod(b, p);
 	put_workload(b, &w);
-	put_labels(b, p, naming);
 	facts_layer(b, FACTS_POD);
 	put_service(b, p, c, naming, &w, &image);
 	put_annotations(b, p);
+	facts_layer(b, FACTS_KNOWN); /* at the end: large ones take the room of nothing else */
+	put_labels(b, p, naming);
 }

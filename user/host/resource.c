@@ -166,6 +166,22 @@ static struct resource *finish(const struct draft *d, uint64_t id)
 	return TAKE_PTR(r);
 }
 
+static void set_operator(struct draft *d, const struct host_config *c)
+{
+	set_text(d, SLICE("k8s.cluster.name"), c->cluster);
+	set_extra(d, c);
+	set_text(d, SLICE("deployment.environment.name"), c->environment);
+	set_text(d, SLICE("service.name"), c->service_name);
+}
+
+/* What nobody may push out of the table has its place from the beginning. */
+static void set_first(struct draft *d, const struct host_config *c, const struct resource_parts *p)
+{
+	set_facts(d, p->process, FACTS_KNOWN);
+	set_facts(d, p->pod, FACTS_KNOWN);
+	set_operator(d, c);
+}
+
 struct resource *resource_new(const struct host_config *c, uint64_t id,
 			      const struct resource_parts *p)
 {
@@ -179,14 +195,13 @@ struct resource *resource_new(const struct host_config *c, uint64_t id,
 	set_facts(&d, p->host, FACTS_FOUND);
 	set_instance(&d, p->pid, p->process, instance);
 	set(&d, &(struct attr){.key = SLICE("process.pid"), .type = ATTR_INT, .i = p->pid});
-	for (unsigned layer = FACTS_FOUND; layer < FACTS_LAYERS; layer++) {
+	set_facts(&d, p->process, FACTS_FOUND);
+	set_first(&d, c, p);
+	for (unsigned layer = FACTS_FOUND + 1; layer < FACTS_LAYERS; layer++) {
 		set_facts(&d, p->process, layer);
 		set_facts(&d, p->pod, layer);
 	}
-	set_text(&d, SLICE("k8s.cluster.name"), c->cluster);
-	set_extra(&d, c);
-	set_text(&d, SLICE("deployment.environment.name"), c->environment);
-	set_text(&d, SLICE("service.name"), c->service_name);
+	set_operator(&d, c);
 	return finish(&d, id);
 }
 
