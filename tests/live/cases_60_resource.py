@@ -266,12 +266,13 @@ def case_resource_pod():
     app, side = serving(web), serving(web, "side", {"OTEL_SERVICE_NAME": "by-env", "OTEL_RESOURCE_ATTRIBUTES": "a=$(B),c=d"})
     late = c.pod("shop", "late-0", owner=c.workload("statefulset", "shop", "late"), run=False)
     never = c.pod("shop", "never", run=False)
-    late_app, never_app = serving(late), serving(never)
+    node_net = c.pod("shop", "node-net", owner=c.workload("daemonset", "shop", "node-net"), host_network=True, ip="127.0.0.1")
+    late_app, never_app, net_app = serving(late), serving(never), serving(node_net)
     host = parts.threading_server(name="host")
     rec = parts.path("rec")
     new_port = parts.free_port()
-    with with_pods(c, (app, side, late_app, never_app, host, new_port), "--cluster-name", "c-1", "--kube-pod-label", "te*", "--record", rec, "--kube-wait", "4s") as t:
-        for s, p in ((app, "app"), (side, "side"), (late_app, "late"), (never_app, "never"), (host, "host")):
+    with with_pods(c, (app, side, late_app, never_app, net_app, host, new_port), "--cluster-name", "c-1", "--kube-pod-label", "te*", "--record", rec, "--kube-wait", "4s") as t:
+        for s, p in ((app, "app"), (side, "side"), (late_app, "late"), (never_app, "never"), (net_app, "net"), (host, "host")):
             get(s, f"/first/{p}")
         t.wait_spans(2)  # those of no container do not wait for anybody
         late.run()
@@ -290,7 +291,7 @@ def case_resource_pod():
         time.sleep(0.5)
         get(again, "/deleted")
         t.stop(settle=0.3)
-    first = {p: t.spans.one(SERVER, f"/first/{p}").res for p in ("app", "side", "late", "never", "host")}
+    first = {p: t.spans.one(SERVER, f"/first/{p}").res for p in ("app", "side", "late", "never", "net", "host")}
     want = {"k8s.cluster.name": "c-1", "k8s.node.name": "n1", "k8s.namespace.name": "shop", "k8s.pod.name": web.name, "k8s.pod.uid": web.uid,
             "k8s.pod.ip": "10.1.0.5", "k8s.container.name": "app", "k8s.container.restart_count": 0, "k8s.deployment.name": "web",
             "k8s.replicaset.name": "web-7d4b9c8f6d", "container.id": former, "container.runtime.name": "containerd",
@@ -304,6 +305,7 @@ def case_resource_pod():
     assert "a" not in first["side"] and first["side"]["service.instance.id"] == f"shop.{web.name}.side"
     assert (first["late"]["k8s.pod.name"], first["late"]["service.name"], first["late"]["k8s.statefulset.name"]) == ("late-0", "late", "late")
     assert "k8s.pod.name" not in first["never"] and first["never"]["container.id"] == never.id(), first["never"]
+    assert (first["net"]["k8s.pod.name"], first["net"]["k8s.daemonset.name"], first["net"]["k8s.pod.ip"]) == ("node-net", "node-net", "127.0.0.1")
     assert "k8s.pod.name" not in first["host"] and "container.id" not in first["host"], first["host"]
     assert t.spans.of(SERVER, "/changed")[-1].res["k8s.pod.label.team"] == "red"
     r = t.spans.of(SERVER, "/restarted")[-1].res
