@@ -150,7 +150,8 @@ static void reload(struct loop *l)
 	config_select(&fresh, &s);
 	if (select_check(&s, error, sizeof(error)))
 		log_error("%s: nothing was changed", error);
-	else if (!kube_setup_reload(&l->kube, l->config, &fresh) && !chooser_select(l->chooser, &fresh) && !probe_reselect(l->probe, &s) && !pipeline_sampling(l->pipeline, &fresh))
+	else if (!kube_setup_reload(&l->kube, l->config, &fresh) && !chooser_select(l->chooser, &fresh) &&
+		 !probe_reselect(l->probe, &s) && !pipeline_sampling(l->pipeline, &fresh))
 		log_info("configuration read again: selectors and sampling are in force");
 	config_fini(&fresh);
 }

@@ -198,10 +198,10 @@ def case_kube_select_exclusions():
 
 
 def case_kube_select_reload():
-    """SIGHUP: other namespaces from then on."""
+    """SIGHUP: other namespaces from then on; then a label, whose key nobody has asked for before."""
     c = Cluster()
     c.node("n1")
-    shop, bank = (serve(c.pod(n, "web", ip=f"10.1.0.{i}"), n) for i, n in enumerate(("shop", "bank"), 1))
+    shop, bank, vault = (serve(c.pod(n, "web", ip=f"10.1.0.{i}", labels={"tier": n}), n) for i, n in enumerate(("shop", "bank", "vault"), 1))
     conf = parts.path("conf")
 
     def select(*lines):
@@ -215,8 +215,12 @@ def case_kube_select_reload():
         t.proc.send_signal(signal.SIGHUP)
         until_traced(t, bank, "/after")
         get(shop, "/no")
+        select("kube-label tier=vault")
+        t.proc.send_signal(signal.SIGHUP)
+        until_traced(t, vault, "/label")
+        get(shop, "/no")
         t.stop()
-    assert firsts(t) == {"before", "after"}, t.spans
+    assert firsts(t) == {"before", "after", "label"}, t.spans
     nothing_else_copied(t)
 
 
