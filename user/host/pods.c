@@ -1,73 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * The store of pods. What it knows of a pod is an entry, which is in three indexes at once: by container, by uid, by
- * address. Keys are hashes; whoever looks up compares. A changed pod is a new entry in the place of the old one.
- */
+/* What is in the store of pods, and who is told. A changed pod is a new entry in the place of the old one. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/scope.h"
 #include "base/stats.h"
-#include "base/table.h"
 #include "glob.h"
-#include "host/pod.h"
+#include "host/pods_inner.h"
 
 #define MAX_PODS  1024
 #define MAX_BYTES (8 * 1024 * 1024)
-#define CHAIN_MAX 64 /* pods that claim the same: more is not to be believed */
-#define KEYS_MAX  (POD_CONTAINERS_MAX + POD_IPS_MAX + 2)
-
-#define LONG_AGO 1 /* a pod that had ended when it was first heard of: its addresses are others' */
-
-enum key_kind { KEY_CONTAINER = 1, KEY_UID, KEY_IP };
-
-/* One way to find a pod; those of one hash are chained. */
-struct key {
-	struct key *next;
-	struct entry *entry;
-	uint64_t hash;
-};
-
-struct entry {
-	struct list link; /* of s->ended, oldest first; else linked to itself */
-	struct pod *pod;
-	uint32_t slot; /* in s->all */
-	bool listed;   /* by the list that has just been read */
-	uint32_t wish; /* s->wish when it was read */
-	uint16_t n_keys;
-	struct key keys[];
-};
-
-struct pods {
-	uint32_t max_pods;
-	size_t max_bytes, bytes; /* of pods: in entries and staged */
-	char **labels;		 /* globs */
-	size_t n_labels;
-	uint32_t wish; /* which labels: counts the changes */
-	struct table index; /* hash → struct key */
-	struct entry **all;
-	uint32_t n_all, n_ended;
-	struct list ended;
-	struct pod **staged; /* by the list that is being read; NULL: none is */
-	uint32_t n_staged;
-	size_t staged_bytes; /* among bytes */
-	struct list watchers;
-};
-
-static uint64_t hash_of(enum key_kind kind, struct slice s)
-{
-	uint64_t x = 0xcbf29ce484222325ULL + kind;
-
-	for (size_t i = 0; i < s.n; i++)
-		x = (x ^ (unsigned char)s.p[i]) * 0x100000001b3ULL;
-	return table_mix(x, kind);
-}
-
-static struct slice ip_bytes(const struct pod_ip *ip)
-{
-	return slice_of((const char *)ip->b, sizeof(ip->b));
-}
 
 static void free_labels(char **labels, size_t n)
 {
@@ -112,7 +55,7 @@ struct pods *pods_new(const struct pods_config *c)
 		return NULL;
 	s->max_pods = c->max_pods ? c->max_pods : MAX_PODS;
 	s->max_bytes = c->max_bytes ? c->max_bytes : MAX_BYTES;
-	table_init(&s->index, (size_t)s->max_pods * KEYS_MAX);
+	table_init(&s->index, (size_t)s->max_pods * PODS_KEYS_MAX);
 	list_init(&s->ended);
 	list_init(&s->watchers);
 	s->all = calloc(s->max_pods + 1, sizeof(struct entry *));
@@ -121,134 +64,6 @@ struct pods *pods_new(const struct pods_config *c)
 		return NULL;
 	}
 	return s;
-}
-
-/* Indexes */
-
-static void unindex(struct pods *s, struct entry *e)
-{
-	for (uint16_t i = 0; i < e->n_keys; i++) {
-		struct key *k = &e->keys[i], *head = table_get(&s->index, k->hash);
-
-		if (head == k && k->next) {
-			table_set(&s->index, k->hash, k->next); /* a key that is there: cannot fail */
-		} else if (head == k) {
-			table_del(&s->index, k->hash);
-		} else {
-			while (head->next != k)
-				head = head->next;
-			head->next = k->next;
-		}
-	}
-	e->n_keys = 0;
-}
-
-static size_t length(const struct key *k)
-{
-	size_t n = 0;
-
-	for (; k; k = k->next)
-		n++;
-	return n;
-}
-
-static int add_key(struct pods *s, struct entry *e, enum key_kind kind, struct slice text)
-{
-	struct key *k = &e->keys[e->n_keys];
-	int r;
-
-	if (!text.n)
-		return 0;
-	*k = (struct key){ .entry = e, .hash = hash_of(kind, text) };
-	k->next = table_get(&s->index, k->hash);
-	if (length(k->next) >= CHAIN_MAX) {
-		stat_inc(kube_values_cut);
-		return 0;
-	}
-	r = table_set(&s->index, k->hash, k);
-	e->n_keys += !r;
-	return r;
-}
-
-static int index_entry(struct pods *s, struct entry *e)
-{
-	const struct pod *p = e->pod;
-	int r = add_key(s, e, KEY_UID, p->uid);
-
-	if (!r && !slice_eq(p->uid, p->cgroup_uid))
-		r = add_key(s, e, KEY_UID, p->cgroup_uid);
-	for (uint16_t i = 0; i < p->n_containers && !r; i++)
-		r = add_key(s, e, KEY_CONTAINER, p->containers[i].id);
-	for (uint8_t i = 0; i < p->n_ips && !r && !p->host_network && p->released_at != LONG_AGO; i++)
-		r = add_key(s, e, KEY_IP, ip_bytes(&p->ips[i]));
-	if (r)
-		unindex(s, e);
-	return r;
-}
-
-static struct key *chain(const struct pods *s, enum key_kind kind, struct slice text)
-{
-	return text.n ? table_get(&s->index, hash_of(kind, text)) : NULL;
-}
-
-static bool has_ip(const struct pod *p, const struct pod_ip *ip)
-{
-	for (uint8_t i = 0; i < p->n_ips && !p->host_network; i++)
-		if (!memcmp(p->ips[i].b, ip->b, sizeof(ip->b)))
-			return true;
-	return false;
-}
-
-/* Of two pods that claim the same: the one that lives, then the one that was heard of later. */
-static const struct pod *better(const struct pod *a, const struct pod *b)
-{
-	if (!a || !a->deleted_at != !b->deleted_at)
-		return a && !a->deleted_at ? a : b;
-	return b->known_at > a->known_at ? b : a;
-}
-
-const struct pod *pods_by_container(const struct pods *s, struct slice id)
-{
-	const struct pod *found = NULL;
-
-	for (const struct key *k = chain(s, KEY_CONTAINER, id); k; k = k->next)
-		if (pod_container(k->entry->pod, id))
-			found = better(found, k->entry->pod);
-	return found;
-}
-
-const struct pod *pods_by_uid(const struct pods *s, struct slice uid)
-{
-	const struct pod *own = NULL, *called = NULL;
-
-	for (const struct key *k = chain(s, KEY_UID, uid); k; k = k->next) {
-		if (slice_eq(k->entry->pod->uid, uid))
-			own = k->entry->pod;
-		else if (slice_eq(k->entry->pod->cgroup_uid, uid))
-			called = better(called, k->entry->pod);
-	}
-	return own ? own : called; /* what a pod says of itself in an annotation never hides another */
-}
-
-static bool had_ip(const struct pod *p, const struct pod_ip *ip, uint64_t at)
-{
-	if (!has_ip(p, ip))
-		return false;
-	return at ? p->addressed_at <= at && (!p->released_at || at <= p->released_at) : !p->released_at;
-}
-
-const struct pod *pods_by_ip(const struct pods *s, const struct pod_ip *ip, uint64_t at)
-{
-	const struct pod *found = NULL;
-
-	for (const struct key *k = chain(s, KEY_IP, ip_bytes(ip)); k; k = k->next) {
-		if (!had_ip(k->entry->pod, ip, at) || k->entry->pod == found)
-			continue;
-		if (found)
-			return NULL;
-		found = k->entry->pod;
-	}
-	return found;
 }
 
 const struct pod *pods_next(const struct pods *s, size_t *at)
@@ -329,7 +144,7 @@ static void entry_free(struct pods *s, struct entry *e)
 /* The pod is forgotten. */
 static void drop(struct pods *s, struct entry *e)
 {
-	unindex(s, e);
+	pods_unindex(s, e);
 	s->n_ended -= !list_empty(&e->link);
 	s->all[e->slot] = s->all[--s->n_all];
 	s->all[e->slot]->slot = e->slot;
@@ -349,14 +164,6 @@ static bool make_room(struct pods *s, size_t bytes)
 	return s->n_all < s->max_pods && s->bytes + bytes <= s->max_bytes;
 }
 
-static struct entry *find(const struct pods *s, struct slice uid)
-{
-	for (struct key *k = chain(s, KEY_UID, uid); k; k = k->next)
-		if (slice_eq(k->entry->pod->uid, uid))
-			return k->entry;
-	return NULL;
-}
-
 static struct entry *entry_new(struct pods *s, struct pod *p)
 {
 	struct entry *e = calloc(1, sizeof(*e) + (p->n_containers + p->n_ips + 2u) * sizeof(e->keys[0]));
@@ -366,7 +173,7 @@ static struct entry *entry_new(struct pods *s, struct pod *p)
 	list_init(&e->link);
 	e->pod = p;
 	e->wish = s->wish;
-	if (!index_entry(s, e))
+	if (!pods_index(s, e))
 		return e;
 	free(e);
 	return NULL;
@@ -394,7 +201,7 @@ static void set_times(struct pod *p, const struct pod *old, uint64_t now)
 	if (!is_over(p))
 		p->released_at = 0;
 	else if (!old)
-		p->released_at = LONG_AGO;
+		p->released_at = PODS_LONG_AGO;
 	else
 		p->released_at = old->released_at ? old->released_at : now;
 }
@@ -403,7 +210,7 @@ static void replace(struct pods *s, struct entry *old, struct entry *e)
 {
 	bool back = old->pod->deleted_at;
 
-	unindex(s, old);
+	pods_unindex(s, old);
 	s->n_ended -= back;
 	e->slot = old->slot;
 	s->all[e->slot] = e;
@@ -414,7 +221,7 @@ static void replace(struct pods *s, struct entry *old, struct entry *e)
 /* The pod's bytes count already. */
 static int put(struct pods *s, struct pod *p, uint64_t now)
 {
-	struct entry *old = find(s, p->uid), *e;
+	struct entry *old = pods_find(s, p->uid), *e;
 
 	if (old && !old->pod->deleted_at && old->wish == s->wish && p->version.n && slice_eq(old->pod->version, p->version)) {
 		old->listed = true;
@@ -484,7 +291,7 @@ static void gone(struct pods *s, struct entry *e, uint64_t now)
 
 void pods_delete(struct pods *s, struct slice uid, uint64_t now)
 {
-	struct entry *e = find(s, uid);
+	struct entry *e = pods_find(s, uid);
 
 	if (e && !e->pod->deleted_at)
 		gone(s, e, now);
@@ -514,7 +321,7 @@ static void mark_listed(struct pods *s)
 	for (uint32_t i = 0; i < s->n_all; i++)
 		s->all[i]->listed = false;
 	for (uint32_t i = 0; i < s->n_staged; i++) {
-		e = find(s, s->staged[i]->uid);
+		e = pods_find(s, s->staged[i]->uid);
 		if (e)
 			e->listed = true;
 	}
