@@ -163,6 +163,15 @@ void privilege_check(FILE *out)
 	}
 }
 
+/* What cannot be known from the list alone: it is tried. */
+static void check_files(FILE *out, const struct probe *p, uint64_t have)
+{
+	bool works = probe_works(p) & PROBE_FILES;
+
+	fprintf(out, "%-40s %-8s for TLS%s\n", "probes in files, with these capabilities", works ? "yes" : "no",
+		works || have & CAP_BIT(CAP_SYS_ADMIN) ? "" : ": this kernel may want CAP_SYS_ADMIN for them");
+}
+
 void privilege_check_kept(FILE *out, const struct config *c, const struct probe *p)
 {
 	struct caps now = { 0 };
@@ -170,6 +179,7 @@ void privilege_check_kept(FILE *out, const struct config *c, const struct probe 
 
 	if (caps_get(&now))
 		return;
+	check_files(out, p, now.effective);
 	caps_text(still_needed(c, p, now.permitted), text, sizeof(text));
 	caps_set(&now);
 	fprintf(out, "capabilities kept after the start: %s\n", text);

@@ -134,6 +134,8 @@ def case_rights_check():
     code, rows, left, r = check(*parts.LEAST)
     assert code == 0 and all(rows["CAP_" + c.upper()] == "yes" for c in parts.LEAST) and "CAP_SYS_PTRACE" in left, r
     assert re.search(r"^capability CAP_SYS_PTRACE +yes +for \w", r.text, re.M), r.text
+    works = re.search(r"^probes in files, with these capabilities +(yes|no) +for TLS(.*)$", r.text, re.M)
+    assert works and (works[1] == "yes") == (not works[2]), r.text  # where it does not work, it says what would help
 
 
 # ---- the unit file ----
