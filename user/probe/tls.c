@@ -1,27 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe/tls.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/list.h"
-#include "base/log.h"
 #include "base/scope.h"
 #include "base/stats.h"
-#include "probe/tls_files.h"
-#include "probe/tls_hook.h"
-#include "probe/tls_look.h"
-#include "probe/tls_open.h"
+#include "probe/tls_inner.h"
 #include "probe/uprobe.h"
 #include "spandrel.skel.h"
 
-#define MAPS_MAX  4096 /* files of one process */
-#define KNOWN_MAX 8192 /* files without TLS that are remembered */
-#define LATER_MAX 64   /* files whose search is long, each with an open descriptor */
 #define IDLE_NS	  (250 * NS_PER_MS)
 #define QUIET_NS  (50 * NS_PER_MS) /* since the last event: then what hooks nothing gets its turn */
 
@@ -36,230 +26,27 @@ struct job { /* what the kernel told, or a process that is to be walked */
 	char path[];
 };
 
-struct walk { /* over what one process maps */
-	uint32_t pid, nr;
-	int n, at;
-	bool untracked;
-	struct tls_map maps[MAPS_MAX];
-};
-
-struct tls {
-	struct spandrel_bpf *skel;
-	struct tls_files files;
-	struct table plain; /* identities of files without TLS: the key alone says it */
-	struct table seen;  /* the same by what maps say, while processes are walked */
-	struct list jobs, later;
-	uint32_t n_jobs, n_later;
-	struct tls_look *look;
-	struct walk walk;
-	uint64_t next_idle, last_event;
-	uint64_t missed; /* counters of what was not told, when processes were checked last */
-};
-
-static char mark; /* what tables of keys hold */
-
-/* ---- what the kernel knows of a file ---- */
-
-static void tell_kernel(const struct tls *t, const struct file_id *id, uint32_t state)
-{
-	bpf_map_update_elem(bpf_map__fd(t->skel->maps.files), id, &state, BPF_ANY);
-}
-
-/* Whoever maps it next is told of again. */
-static void forget(void *arg, const struct file_id *id)
-{
-	const struct tls *t = arg;
-
-	bpf_map_delete_elem(bpf_map__fd(t->skel->maps.files), id);
-}
-
-static uint64_t id_key(const struct file_id *id)
-{
-	uint64_t key = table_mix(id->ino, (uint64_t)id->dev << 32 | id->generation);
-
-	return table_mix(table_mix(key, id->size), id->mtime);
-}
-
 static uint64_t map_key(const struct tls_map *m)
 {
 	return table_mix(m->ino, m->dev);
-}
-
-static void remember(struct table *t, uint64_t key)
-{
-	if (table_set(t, key, &mark) == -ENOSPC) { /* all of them again, then */
-		table_fini(t);
-		table_init(t, KNOWN_MAX);
-		table_set(t, key, &mark);
-	}
-}
-
-static void note_plain(struct tls *t, const struct tls_opened *o)
-{
-	remember(&t->plain, id_key(&o->id));
-	tell_kernel(t, &o->id, FILE_PLAIN);
-}
-
-/* ---- what a look has found ---- */
-
-/* pid 0: for nobody yet. */
-static void hold(struct tls *t, uint32_t pid, bool untracked, struct tls_file *file)
-{
-	if (untracked)
-		file->pinned = true;
-	else if (pid && !file->dead)
-		tls_files_hold(&t->files, pid, file);
-}
-
-/* The file that is being looked at becomes one of those that are kept. NULL: no room. */
-static struct tls_file *keep(struct tls *t, const struct tls_look *l)
-{
-	struct tls_file *file = tls_files_find(&t->files, &l->file.real);
-
-	if (!file && tls_files_add(&t->files, &l->file.real, clock_boot(), &file)) {
-		stat_inc(tls_no_room);
-		return NULL;
-	}
-	tls_files_name(&t->files, &l->file.id, file);
-	tell_kernel(t, &l->file.id, file->dead ? FILE_PLAIN : FILE_TLS);
-	hold(t, l->pid, l->pinned, file);
-	return file;
-}
-
-static void found_tls(struct tls *t, struct tls_look *l)
-{
-	struct tls_file *file = keep(t, l);
-
-	if (!file)
-		return;
-	file->busy = false;
-	if (!file->probes && !file->dead)
-		tls_hook(file, t->skel, l);
-	if (file->dead)
-		tell_kernel(t, &l->file.id, FILE_PLAIN);
-}
-
-static void found_nothing(struct tls *t, const struct tls_look *l)
-{
-	struct tls_file *file = tls_files_find(&t->files, &l->file.real);
-
-	if (file) { /* kept while its symbols were read */
-		file->busy = false;
-		file->dead = true;
-	}
-	note_plain(t, &l->file);
-}
-
-static void found_unreadable(struct tls *t, const struct tls_look *l)
-{
-	tls_hook_unreadable(l);
-	found_nothing(t, l);
-}
-
-/* The rest of the search can wait. A file that may still turn out to be of interest is kept, one that cannot is not. */
-static void postpone(struct tls *t, struct tls_look *l)
-{
-	struct tls_file *file = l->static_later ? keep(t, l) : NULL;
-
-	if (file)
-		file->busy = true;
-	else
-		note_plain(t, &l->file);
-	if (t->n_later == LATER_MAX) {
-		stat_inc(tls_no_room);
-		found_nothing(t, l);
-		tls_look_free(&l);
-		return;
-	}
-	list_push(l->static_later ? t->later.next : &t->later, &l->link); /* what may be hooked goes first */
-	t->n_later++;
-}
-
-static bool look_step(struct tls *t, struct tls_look *l, bool is_later)
-{
-	enum look_result r = tls_look_step(l);
-
-	if (r == LOOK_MORE || (r == LOOK_LATER && is_later))
-		return false;
-	if (r == LOOK_TLS)
-		found_tls(t, l);
-	else if (r == LOOK_UNREADABLE)
-		found_unreadable(t, l);
-	else if (r == LOOK_PLAIN)
-		found_nothing(t, l);
-	else
-		postpone(t, l);
-	if (r != LOOK_LATER)
-		tls_look_free(&l);
-	return true;
-}
-
-/* ---- a file that has been opened ---- */
-
-/* True: it is known, and the process is counted. */
-static bool known(struct tls *t, uint32_t pid, bool untracked, const struct file_id *id)
-{
-	struct tls_file *file = tls_files_find(&t->files, id);
-
-	if (file)
-		hold(t, pid, untracked, file);
-	else if (table_get(&t->plain, id_key(id)))
-		tell_kernel(t, id, FILE_PLAIN);
-	else
-		return false;
-	return true;
-}
-
-/* The same file before it was written to: its probes may stand anywhere now. */
-static void forget_older(struct tls *t, const struct file_id *id)
-{
-	struct tls_file *old = tls_files_version(&t->files, id);
-
-	if (!old)
-		return;
-	uprobe_detach(TAKE_PTR(old->probes));
-	old->dead = true;
-}
-
-static void begin_look(struct tls *t, struct tls_opened *o, uint32_t pid, bool untracked, uint64_t since)
-{
-	struct tls_file *file = tls_files_find(&t->files, &o->real);
-	struct tls_opened copy = *o;
-
-	stat_inc(tls_looked);
-	if (!file)
-		forget_older(t, &o->real);
-	if (file) { /* under another name */
-		tls_files_name(&t->files, &o->id, file);
-		tell_kernel(t, &o->id, file->dead ? FILE_PLAIN : FILE_TLS);
-		hold(t, pid, untracked, file);
-		close(o->fd);
-		return;
-	}
-	if (tls_look_new(&t->look, o)) {
-		note_plain(t, &copy);
-		return;
-	}
-	t->look->pid = pid;
-	t->look->pinned = untracked;
-	t->look->since = since;
 }
 
 /* ---- jobs ---- */
 
 static void job_file(struct tls *t, const struct job *j, struct slice path)
 {
+	struct who who = { j->pid, j->untracked, j->time };
 	struct tls_opened o;
 
-	if (!j->file.ino || known(t, j->pid, j->untracked, &j->file))
+	if (!j->file.ino || tls_known(t, who, &j->file))
 		return;
 	if (tls_open(&o, t->skel, j->nr, &j->file, path)) {
 		if (j->pid)
 			stat_inc(tls_gone);
-		forget(t, &j->file);
+		tls_forget(t, &j->file);
 		return;
 	}
-	begin_look(t, &o, j->pid, j->untracked, j->time);
+	tls_begin_look(t, &o, who);
 }
 
 static void walk_begin(struct tls *t, const struct job *j)
@@ -276,17 +63,18 @@ static void walk_begin(struct tls *t, const struct job *j)
 static void walk_step(struct tls *t)
 {
 	const struct tls_map *m = &t->walk.maps[t->walk.at++];
+	struct who who = { .pid = t->walk.pid, .untracked = t->walk.untracked };
 	struct tls_opened o;
 
 	if (table_get(&t->seen, map_key(m)) || tls_open_map(&o, t->skel, t->walk.nr, m))
 		return;
-	if (known(t, t->walk.pid, t->walk.untracked, &o.id)) {
+	if (tls_known(t, who, &o.id)) {
 		if (!tls_files_find(&t->files, &o.id))
-			remember(&t->seen, map_key(m));
+			tls_remember(&t->seen, map_key(m));
 		close(o.fd);
 		return;
 	}
-	begin_look(t, &o, t->walk.pid, t->walk.untracked, 0);
+	tls_begin_look(t, &o, who);
 }
 
 static void job_run(struct tls *t, const struct job *j, uint64_t now)
@@ -327,7 +115,7 @@ static void let_go(struct tls *t, struct tls_file *file)
 	if (file->probes)
 		stat_inc(tls_detached);
 	uprobe_detach(file->probes);
-	tls_files_remove(&t->files, file, forget, t);
+	tls_files_remove(&t->files, file, tls_forget, t);
 }
 
 static bool alive(void *arg, uint32_t pid)
@@ -365,7 +153,7 @@ static bool may_hook(const struct tls *t)
 static bool step(struct tls *t, uint64_t now)
 {
 	if (t->look) {
-		if (look_step(t, t->look, false))
+		if (tls_look_on(t, t->look, false))
 			t->look = NULL;
 	} else if (t->walk.at < t->walk.n) {
 		walk_step(t);
@@ -375,7 +163,7 @@ static bool step(struct tls *t, uint64_t now)
 		struct tls_look *l = list_entry(t->later.next, struct tls_look, link);
 
 		list_del(&l->link);
-		if (look_step(t, l, true))
+		if (tls_look_on(t, l, true))
 			t->n_later--;
 		else
 			list_push(l->static_later ? t->later.next : &t->later, &l->link);
@@ -409,7 +197,7 @@ static void enqueue(struct tls *t, const struct job *from, const uint8_t *path)
 	if (!j) {
 		stat_inc(tls_queue);
 		if (from->what == MAPPED_FILE)
-			forget(t, &from->file);
+			tls_forget(t, &from->file);
 		return;
 	}
 	*j = *from;

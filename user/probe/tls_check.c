@@ -41,6 +41,10 @@ static void show_sites(FILE *out, const char *path, const struct tls_look *l)
 	_free_ struct tls_sites *s = malloc(sizeof(*s));
 	const char *comma = "";
 
+	if (l->n_go > 0) {
+		fprintf(out, "TLS in %s: %s, %d probes\n", path, tls_library_name(TLS_GO), l->n_go);
+		return;
+	}
 	if (!s || tls_sites_find(s, l->scan, false))
 		return;
 	fprintf(out, "TLS in %s: ", path);
