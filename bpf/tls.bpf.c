@@ -37,6 +37,40 @@ ON_BYTES(tls_write_ex2, TLS_EX, DIR_SEND, ARG4(regs))
 ON_BYTES(tls_read, TLS_COUNT, DIR_RECV, 0)
 ON_BYTES(tls_read_ex, TLS_EX, DIR_RECV, ARG3(regs))
 
+/*
+ * NSPR's calls, which plain descriptors pass as well: only those that NSS has made sessions of (tls_new). Bytes that are only looked
+ * at (PR_MSG_PEEK) do not move.
+ */
+#define PR_MSG_PEEK 2
+
+inline_always int on_known(struct pt_regs *regs, int direction, __u32 flags)
+{
+	struct session_key key = { .session = ARG0(regs), .tgid = bpf_get_current_pid_tgid() >> 32 };
+	struct tls_call c = { .kind = TLS_COUNT, .dir = direction, .buffer = ARG1(regs), .length = (__u32)ARG2(regs) };
+
+	if ((flags & PR_MSG_PEEK) || !session_find(&key))
+		return 0;
+	return on_begin(regs, &c);
+}
+
+SEC("uprobe")
+int tls_write_known(struct pt_regs *regs)
+{
+	return on_known(regs, DIR_SEND, 0);
+}
+
+SEC("uprobe")
+int tls_read_known(struct pt_regs *regs)
+{
+	return on_known(regs, DIR_RECV, 0);
+}
+
+SEC("uprobe")
+int tls_recv_known(struct pt_regs *regs)
+{
+	return on_known(regs, DIR_RECV, ARG3(regs));
+}
+
 SEC("uprobe")
 int tls_sendfile(struct pt_regs *regs)
 {
@@ -92,6 +126,20 @@ int tls_free(struct pt_regs *regs)
 
 	if (proc_selected(who >> 32))
 		session_free(ARG0(regs), who >> 32);
+	return 0;
+}
+
+/* The handle is gone, and what comes next under its address is another: also where the session was never used. */
+SEC("uprobe")
+int tls_close(struct pt_regs *regs)
+{
+	struct session_key key = { .session = ARG0(regs), .tgid = bpf_get_current_pid_tgid() >> 32 };
+	struct session *s = session_find(&key);
+
+	if (!s)
+		return 0;
+	session_over(s, key.tgid);
+	bpf_map_delete_elem(&sessions, &key);
 	return 0;
 }
 

@@ -241,6 +241,36 @@ def case_tls_find_wheel():
         t.stop()
 
 
+NSS = """
+import ctypes, sys
+c = ctypes.CDLL("libcurl-nss.so.4")
+c.curl_easy_init.restype = ctypes.c_void_p
+for i, url in enumerate(sys.argv[1:]):
+    h = ctypes.c_void_p(c.curl_easy_init())
+    for option, value in ((10002, url.encode()), (64, ctypes.c_long(0)), (81, ctypes.c_long(0))):  # URL, no verification
+        c.curl_easy_setopt(h, option, value)
+    if c.curl_easy_perform(h):
+        sys.exit(1)
+    c.curl_easy_cleanup(h)
+"""
+
+
+def case_tls_find_nss():
+    """NSPR's calls serve descriptors of all kinds: those that are TLS are told from those that are not, whose bytes the sockets give."""
+    if parts.tool([parts.PYTHON, "-c", "import ctypes; ctypes.CDLL('libcurl-nss.so.4')"], ok=False).returncode:
+        raise parts.Skip("no libcurl3-nss here")
+    web, plain = apart(), parts.threading_server()
+    urls = [f"{web.url}/n/1", f"{plain.url}/plain", f"{web.url}/n/2", f"{plain.url}/again"]
+    with log() as t:
+        parts.tool([parts.PYTHON, "-c", NSS, *urls])
+        t.wait_spans(8)
+        t.stop()
+    both_sides(t, ["/n/1", "/plain", "/n/2", "/again"])
+    for s in t.spans.of(CLIENT):
+        assert s["url.full"].startswith("https:" if "/n/" in s.path else "http:"), s.attrs
+    nothing_unread(t)
+
+
 def case_tls_find_replaced():
     """The library is replaced, and removed, while programs use it; new ones use what is there now."""
     web, d = apart(), private_copy("lib")

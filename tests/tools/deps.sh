@@ -67,6 +67,10 @@ apt() {
 
 echo "make deps: apt-get update"
 apt update
+# a client of NSS, where the distribution still has one
+if [ -n "$tests" ] && known libcurl3-nss; then
+	missing="$missing libcurl3-nss"
+fi
 # Ubuntu 24.04 keeps bpftool with the tools of a kernel; the wrapper in /usr/sbin finds only the running kernel's.
 if [ -n "$tools" ]; then
 	if known bpftool && [ -n "$(apt-cache policy bpftool | grep 'Candidate: [0-9]')" ]; then

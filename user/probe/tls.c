@@ -181,7 +181,7 @@ static bool step(struct tls *t, uint64_t now)
  */
 static bool is_urgent(const struct ev_mapped *ev)
 {
-	static const char *const names[] = { "/libssl", "/libgnutls.", "/libmbedtls", "/libwolfssl", "/libs2n", "/librustls" };
+	static const char *const names[] = { "/libssl", "/libgnutls.", "/libnspr4.", "/libmbedtls", "/libwolfssl", "/libs2n", "/librustls" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (ev->path_len && memmem(ev->path, ev->path_len, names[i], strlen(names[i])))

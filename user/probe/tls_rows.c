@@ -38,6 +38,15 @@ const struct tls_row tls_rows[] = {
 	{ "gnutls_transport_set_int2", TLS_GNUTLS, UPROBE_SET_FD, 2, false },
 	{ "gnutls_deinit", TLS_GNUTLS, UPROBE_FREE, 1, false },
 	{ "gnutls_alpn_get_selected_protocol", TLS_GNUTLS, UPROBE_ALPN_DATUM, 2, false },
+	/* ssl.h of NSS, prio.h of NSPR: descriptors of all kinds pass these calls, SSL_ImportFD says which are TLS */
+	{ "SSL_ImportFD", TLS_NSS, UPROBE_NEW, 0, true },
+	{ "PR_Write", TLS_NSS, UPROBE_WRITE_KNOWN, 3, true },
+	{ "PR_Send", TLS_NSS, UPROBE_WRITE_KNOWN, 3, true },
+	{ "PR_Read", TLS_NSS, UPROBE_READ_KNOWN, 3, true },
+	{ "PR_Recv", TLS_NSS, UPROBE_RECV_KNOWN, 4, true },
+	{ "PR_Close", TLS_NSS, UPROBE_CLOSE, 1, false },
+	{ "SSL_ForceHandshake", TLS_NSS, UPROBE_CALL, 1, false },
+	{ "SSL_ForceHandshakeWithTimeout", TLS_NSS, UPROBE_CALL, 1, false },
 	/* mbedtls/ssl.h of 2.x, 3.x */
 	{ "mbedtls_ssl_write", TLS_MBEDTLS, UPROBE_WRITE, 3, true },
 	{ "mbedtls_ssl_write_early_data", TLS_MBEDTLS, UPROBE_WRITE, 3, true },

@@ -18,7 +18,7 @@ struct tls_row {
 	uint8_t library; /* enum tls_library */
 	uint8_t program; /* enum uprobe_program: the shape of the call */
 	uint8_t args;	 /* registers that must still hold the caller's values where the probe stands; 0: only its return is probed */
-	bool moves;	 /* plaintext: without one of these a file is of no interest */
+	bool moves;	 /* plaintext, or tells whose calls do: without one of these a file is of no interest */
 };
 
 #define TLS_ROWS_MAX 128

@@ -27,6 +27,7 @@ static enum ending ending_of(uint8_t program)
 	switch (program) {
 	case UPROBE_SET_FD:
 	case UPROBE_FREE:
+	case UPROBE_CLOSE:
 		return END_NONE;
 	case UPROBE_WRITE_ALL:
 	case UPROBE_CALL:

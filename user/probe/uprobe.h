@@ -27,12 +27,16 @@ struct uprobes;
 	X(WRITE_EX2, tls_write_ex2, "what TLS libraries send")	  /* (session, buffer, length, flags, size_t *count) */	     \
 	X(READ, tls_read, "what TLS libraries receive")		  /* (session, buffer, length …) → bytes given */	     \
 	X(READ_EX, tls_read_ex, "what TLS libraries receive")	  /* (session, buffer, length, size_t *count) → 1 or 7000 */ \
+	X(WRITE_KNOWN, tls_write_known, "what NSS sends")	  /* as WRITE, if a NEW has given the session */	     \
+	X(READ_KNOWN, tls_read_known, "what NSS receives")	  /* likewise READ */					     \
+	X(RECV_KNOWN, tls_recv_known, "what NSS receives")	  /* and with flags as argument 3: PR_MSG_PEEK moves nothing */ \
 	X(SENDFILE, tls_sendfile, "how much TLS libraries send of files") /* (session …) → bytes: a hole of that size */     \
 	/* calls that move no plaintext */										     \
 	X(CALL, tls_call, "the sockets of TLS sessions")	  /* (session …): sockets used inside are its own. DONE */   \
 	X(NEW, tls_new, "telling new TLS sessions from old ones") /* at the return, of the function that gives back a session */ \
 	X(SET_FD, tls_set_fd, "the sockets of TLS sessions")	  /* (session, descriptor …). Needs no DONE */		     \
 	X(FREE, tls_free, "the ends of TLS sessions")		  /* (session): it ends, or begins anew. Needs no DONE */    \
+	X(CLOSE, tls_close, "the ends of NSS's sessions")	  /* (session): it ends, used or not. Needs no DONE */	     \
 	X(ALPN, tls_alpn, "protocols agreed on inside TLS")	  /* (session, const uint8_t **name, unsigned *length). DONE */ \
 	X(ALPN_DATUM, tls_alpn_datum, "protocols agreed on inside TLS") /* (session, { uint8_t *name; unsigned length } *). DONE */ \
 	/* the end of any of them */											     \
