@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Fuzz target for host: the first byte says what the rest is. e environment, c cgroup file, a command line (executable, NUL,
+ * Fuzz target for host: the first byte says what the rest is. e environment, c cgroup file, g path of a control group, n what an
+ * address was called, in a recording, a command line (executable, NUL,
  * arguments), l an executable file, i an image's reference, s an SDK's process context, r records: { u8 kind, u8 pid, u16 size,
  * bytes } as a recording holds them. Whatever comes, names are parts of the input and resources hold clean text.
  */
@@ -11,7 +12,9 @@
 #include <unistd.h>
 
 #include "base/scope.h"
+#include "host/address_book.h"
 #include "host/binary.h"
+#include "host/cgroup.h"
 #include "host/container.h"
 #include "host/environ.h"
 #include "host/facts.h"
@@ -51,6 +54,36 @@ static void try_environ(struct slice in)
 	room = slice_of(bytes, in.n);
 	environ_attributes(in, bytes, see_attribute, &room);
 	environ_attributes(list, bytes, see_attribute, &room);
+}
+
+static void try_path(struct slice in)
+{
+	struct cgroup_name n;
+	size_t uid;
+
+	cgroup_name(in, &n);
+	is_part(n.id, in);
+	uid = strlen(n.uid);
+	need(!n.id.n == (n.kind != CGROUP_CONTAINER) && (!uid || uid == 32 || uid == CGROUP_UID_MAX));
+	need(n.kind != CGROUP_POD || uid);
+}
+
+/* A record that is as long as it says, and the question that it answers. */
+static void try_name(struct slice in)
+{
+	struct address_book *b = address_book_new(&(struct address_book_config){ 0 });
+	_free_ struct ev_name *ev = calloc(1, sizeof(*ev) + in.n + 8);
+	struct peer_name name;
+
+	if (ev && b && in.n) {
+		memcpy((char *)ev + offsetof(struct ev_name, addr), in.p, in.n);
+		if (sizeof(ev->h) + in.n >= sizeof(*ev) + ev->name_len + ev->space_len) {
+			address_book_event(b, ev);
+			need(address_book_find(b, &(struct address){ ev->addr, ev->port, ev->at }, &name));
+			need(name.name.n == ev->name_len && name.space.n == ev->space_len);
+		}
+	}
+	address_book_free(b);
 }
 
 static void try_identity(struct slice in)
@@ -170,6 +203,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 'c':
 		id = container_id(in);
 		is_part(id, in);
+		break;
+	case 'g':
+		try_path(in);
+		break;
+	case 'n':
+		try_name(in);
 		break;
 	case 'a':
 		try_identity(in);

@@ -13,8 +13,8 @@ CHECK_TESTS += $(foreach t,$(FUZZ_TRACE),'$(BUILD)/fuzz/trace/$(t) $(call FUZZ_T
 
 build/fuzz/san/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz_main.c $(FUZZ_TRACE_SRC) $(wildcard user/base/*.h user/trace/*.h)
 	$(call msg,FUZZ,$@)mkdir -p $(@D) && $(if $(FUZZ_ENGINE), \
-		$(CLANG) $(FUZZ_FLAGS) -DVERSION='"$(VERSION)"' -fsanitize=fuzzer$(comma)address$(comma)undefined -o $@ $< $(FUZZ_TRACE_SRC) -lz -lm, \
-		$(CC) $(FUZZ_FLAGS) -DVERSION='"$(VERSION)"' -fsanitize=address$(comma)undefined -o $@ $< tests/fuzz/fuzz_main.c $(FUZZ_TRACE_SRC) -lz -lm)
+		$(CLANG) $(FUZZ_FLAGS) -DVERSION='"$(VERSION)"' -fsanitize=fuzzer$(comma)address$(comma)undefined -o $@ $< $(FUZZ_TRACE_SRC) $(LDLIBS), \
+		$(CC) $(FUZZ_FLAGS) -DVERSION='"$(VERSION)"' -fsanitize=address$(comma)undefined -o $@ $< tests/fuzz/fuzz_main.c $(FUZZ_TRACE_SRC) $(LDLIBS))
 
 fuzz-trace: $(FUZZ_TRACE:%=build/fuzz/san/%)
 	$(Q)set -e; mkdir -p build/fuzz/found; for t in $(FUZZ_TRACE); do \

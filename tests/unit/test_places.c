@@ -322,6 +322,42 @@ static void test_places__nothing_to_read(void)
 	CHECK(places_root("/nowhere", NULL, path, sizeof(path)) < 0);
 }
 
+static void write_file(const char *root, const char *path, const char *text)
+{
+	char full[512];
+	FILE *f;
+
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	f = fopen(full, "w");
+	if (!f || fputs(text, f) < 0 || fclose(f))
+		abort();
+}
+
+#define MOUNT(at, kind, options) "31 23 0:28 / " at " rw,relatime shared:7 - " kind " " kind " rw," options "\n"
+
+/* Where a whole hierarchy begins, the directory's number is 1, as it is in /proc, which stands for one here. */
+static void test_places__roots(void)
+{
+	char path[128], want[160];
+	struct fixture f;
+
+	setup(&f);
+	make(f.root[0], "/self");
+	make(f.root[0], "/1/root");
+	write_file(f.root[0], "/self/mountinfo",
+		   MOUNT("/tmp", "cgroup2", "nsdelegate") MOUNT("/proc", "cgroup", "cpu,cpuacct") MOUNT("/proc", "tmpfs", "pids")
+		   "damaged\n31 23\n - cgroup2 x y\n" MOUNT("/nowhere", "cgroup", "pids") MOUNT("/proc", "cgroup", "xpids"));
+	write_file(f.root[0], "/1/mountinfo", MOUNT("/host", "cgroup2", "x"));
+	CHECK(!places_root(f.root[0], "cpuacct", path, sizeof(path)) && !strcmp(path, "/proc"));
+	CHECK(places_root(f.root[0], "pids", path, sizeof(path)) < 0);
+	CHECK(places_root(f.root[0], NULL, path, sizeof(path)) < 0); /* a container's part of it alone */
+	snprintf(want, sizeof(want), "%s/1/root/host", f.root[0]);
+	CHECK_INT(symlink("/proc", want), 0); /* the host's is seen through its first process */
+	CHECK(!places_root(f.root[0], NULL, path, sizeof(path)) && !strcmp(path, want));
+	CHECK(places_root(f.root[0], NULL, path, 20) < 0);
+	teardown(&f);
+}
+
 int main(void)
 {
 	RUN(test_places__directories_before_the_pod);
@@ -332,5 +368,6 @@ int main(void)
 	RUN(test_places__walked_again);
 	RUN(test_places__bounds);
 	RUN(test_places__nothing_to_read);
+	RUN(test_places__roots);
 	return tap_done();
 }
