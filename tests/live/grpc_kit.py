@@ -32,6 +32,9 @@ def build(language):
 
 
 def argv(language):
+    """Of the program in that language, or of a copy of one: then `language` is its path."""
+    if "/" in language:
+        return [language]
     if language in ("python", "aio"):
         d = build("python")
         return [f"{d}/venv/bin/python", f"{d}/{'load' if language == 'python' else 'aio'}.py"]
@@ -42,7 +45,7 @@ def argv(language):
 
 def serve(language):
     port = parts.free_port()
-    name = f"serve-{language}"
+    name = f"serve-{os.path.basename(language)}"
     return parts.Server(parts.start([*argv(language), "serve", port], name), ("127.0.0.1", port), name)
 
 
@@ -92,7 +95,7 @@ class Client:
     """A program that calls on one connection, up to `streams` calls at a time. It makes one call before it is asked to."""
 
     def __init__(self, language, server, streams):
-        with open(parts.path(f"call-{language}.log"), "ab") as log:
+        with open(parts.path(f"call-{os.path.basename(language)}.log"), "ab") as log:
             self.proc = subprocess.Popen([*argv(language), "call", str(server.port), str(streams)], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=log, preexec_fn=parts.die_with_parent,
                                          env={k: v for k, v in os.environ.items() if not k.startswith("OTEL_")})

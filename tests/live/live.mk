@@ -8,6 +8,7 @@ LIVE_PYTHON ?= /usr/bin/python3
 LIVE_NEEDS += live-programs
 live-programs:
 	$(Q)for l in python go web java node rust; do nice tests/live/apps/grpc/build $$l >/dev/null || echo "  no gRPC programs: $$l"; done
+	$(Q)nice $(LIVE_PYTHON) tests/live/cases_52_tls_go.py || true
 
 LIVE_TESTS += 'env SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py'
 

@@ -1,3 +1,3 @@
 module spandrel.test/gotls
 
-go 1.17
+go 1.16

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// net/http over TLS, as server and as client, with no more than the library of Go 1.17.
+// net/http over TLS, as server and as client, with no more than the library of Go 1.16.
 //
 //	gotls serve ADDR CERT KEY
-//	gotls load URL CONNECTIONS REQUESTS h1|h2 [SIZE]
+//	gotls load URL CONNECTIONS REQUESTS h1|h2 [SIZE PAUSE]
 //	gotls echo ADDR CERT KEY: HTTP/1.1 by hand on crypto/tls, in a goroutine that changes threads
 //
 // A request is GET or POST /ID?n=BYTES&code=STATUS; the answer has so many bytes. load prints a line for each: "ID METHOD STATUS
 // BYTES", by what came back; the body of a POST is as large as the answer. With CONNECTIONS workers at a time, each with a
-// connection of its own (h1) or all on one (h2).
+// connection of its own (h1) or all on one (h2), and PAUSE milliseconds between its requests.
 package main
 
 import (
@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 func number(s string) int {
@@ -80,7 +81,7 @@ func ask(c *http.Client, url, id string, i, size int) result {
 	return result{id, method, resp.StatusCode, got}
 }
 
-func load(url string, connections, requests int, proto string, size int) {
+func load(url string, connections, requests int, proto string, size, pause int) {
 	insecure := &tls.Config{InsecureSkipVerify: true}
 	one := &http.Client{Transport: &http.Transport{TLSClientConfig: insecure, ForceAttemptHTTP2: true}}
 	var all sync.WaitGroup
@@ -104,6 +105,7 @@ func load(url string, connections, requests int, proto string, size int) {
 				mu.Lock()
 				fmt.Fprintln(out, r.id, r.method, r.status, r.bytes)
 				mu.Unlock()
+				time.Sleep(time.Duration(pause) * time.Millisecond)
 			}
 			c.CloseIdleConnections()
 		}(w)
@@ -174,11 +176,11 @@ func main() {
 	case len(a) == 5 && a[1] == "echo":
 		echo(a[2], a[3], a[4])
 	case len(a) >= 6 && a[1] == "load":
-		size := 0
-		if len(a) > 6 {
-			size = number(a[6])
+		size, pause := 0, 0
+		if len(a) > 7 {
+			size, pause = number(a[6]), number(a[7])
 		}
-		load(a[2], number(a[3]), number(a[4]), a[5], size)
+		load(a[2], number(a[3]), number(a[4]), a[5], size, pause)
 	default:
 		log.Fatal("usage: see the top of main.go")
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -17,6 +18,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -131,12 +133,28 @@ func upstream(each bool) func(any, grpc.ServerStream) error {
 	}
 }
 
+// TLS if the environment names a certificate and its key.
+func security(server bool) credentials.TransportCredentials {
+	cert, key := os.Getenv("TLS_CERT"), os.Getenv("TLS_KEY")
+	if cert == "" {
+		return insecure.NewCredentials()
+	}
+	if !server {
+		return credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})
+	}
+	c, err := credentials.NewServerTLSFromFile(cert, key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return c
+}
+
 func serve(port string) {
 	l, err := net.Listen("tcp4", "127.0.0.1:"+port)
 	if err != nil {
 		log.Fatal(err)
 	}
-	s := grpc.NewServer(grpc.MaxRecvMsgSize(64<<20), grpc.MaxSendMsgSize(64<<20))
+	s := grpc.NewServer(grpc.Creds(security(true)), grpc.MaxRecvMsgSize(64<<20), grpc.MaxSendMsgSize(64<<20))
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: service, HandlerType: (*any)(nil),
 		Methods: []grpc.MethodDesc{{MethodName: "Unary", Handler: unary}},
@@ -215,7 +233,7 @@ func (p *plan) call(conn *grpc.ClientConn) error {
 }
 
 func drive(port string, streams int) {
-	conn, err := grpc.NewClient("passthrough:///127.0.0.1:"+port, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	conn, err := grpc.NewClient("passthrough:///127.0.0.1:"+port, grpc.WithTransportCredentials(security(false)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20), grpc.MaxCallSendMsgSize(64<<20)))
 	if err != nil {
 		log.Fatal(err)
