@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /*
- * crypto/tls of Go programs. A call is known by its goroutine and its frame's depth on the stack: goroutines change threads, and
+ * crypto/tls of Go programs. A read is known by its goroutine and its frame's depth on the stack: goroutines change threads, and
  * their stacks move. Sessions inside each other (TLS to a proxy, and through it) are two connections, each with its own bytes.
  *
  * Reading makes a session known, writing alone does not: a reader that was waiting before we came gives bytes that we cannot
@@ -12,6 +12,7 @@
 #define GO_STATUS_RUNNING 2	 /* src/runtime/runtime2.go: _Grunning */
 #define GO_STATUS_SCAN	  0x1000 /* _Gscan, beside it */
 #define INT_LAST 0x7fffffff
+#define APPLICATION_DATA 23 /* src/crypto/tls/common.go: recordTypeApplicationData */
 #define GO_CTX		  (1ULL << 63) /* of an event's context: a goroutine, no thread */
 
 struct goroutine {
@@ -123,58 +124,53 @@ int go_handshake(struct pt_regs *regs)
 SEC("uprobe")
 int go_read(struct pt_regs *regs)
 {
-	struct go_call c = { .session = GO0(regs), .dir = DIR_RECV };
+	__u64 conn = GO0(regs);
 	struct goroutine g;
 	struct session *s;
 
 	if (!go_here(regs, &g))
 		return 0;
-	s = session_make(c.session, g.who, CF_MID);
+	s = session_make(conn, g.who, CF_MID);
 	if (s && !s->sk)
-		go_await(s, c.session, g.who);
-	bpf_map_update_elem(&go_calls, &g.frame, &c, BPF_ANY);
-	return 0;
-}
-
-SEC("uprobe")
-int go_write(struct pt_regs *regs)
-{
-	struct go_call c = { .session = GO0(regs), .buffer = GO2(regs), .length = GO3(regs), .dir = DIR_SEND };
-	struct session_key key = { .session = c.session };
-	struct goroutine g;
-
-	if (!go_here(regs, &g))
-		return 0;
-	key.tgid = g.who >> 32;
-	if (session_find(&key))
-		bpf_map_update_elem(&go_calls, &g.frame, &c, BPF_ANY);
+		go_await(s, conn, g.who);
+	bpf_map_update_elem(&go_reads, &g.frame, &conn, BPF_ANY);
 	return 0;
 }
 
 /*
- * The end of both. What memmove copies from `from` is what the reader gets. Without an error all of a write has left; after one
- * nothing more does, ever.
+ * Both kinds of bytes. What is copied now is what the reader gets, and is there already. What is about to be written goes first, as
+ * another goroutine may have read the answer before this one is back: an order that nobody could put right. After a write that
+ * fails nothing more is written, ever.
  */
 SEC("uprobe")
-int go_moved(struct pt_regs *regs)
+int go_bytes(struct pt_regs *regs)
 {
 	struct tls_call call = { .kind = TLS_COUNT };
-	__u64 second = GO1(regs), third = GO2(regs);
+	__u64 first = GO0(regs), second = GO1(regs), third = GO2(regs), fourth = GO3(regs), *conn;
+	struct session_key key = { 0 };
 	struct goroutine g;
-	struct go_call *c;
 
-	asm volatile("" : "+r"(second), "+r"(third)); /* read here: later the compiler would compute where to read */
+	asm volatile("" : "+r"(first), "+r"(second), "+r"(third), "+r"(fourth)); /* read here: later the compiler would compute where */
 	if (!go_here(regs, &g))
 		return 0;
-	c = bpf_map_lookup_elem(&go_calls, &g.frame);
-	if (!c)
-		return 0;
-	call.session = c->session;
-	call.dir = c->dir;
-	call.buffer = c->dir == DIR_RECV ? second : c->buffer;
-	call.length = c->dir == DIR_RECV ? third : c->length;
-	bpf_map_delete_elem(&go_calls, &g.frame);
-	if (call.length <= INT_LAST && (call.dir == DIR_RECV || !second))
+	if (second == APPLICATION_DATA) { /* where a copy has an address */
+		call.dir = DIR_SEND;
+		call.session = first;
+		call.buffer = third;
+		call.length = fourth;
+	} else {
+		conn = bpf_map_lookup_elem(&go_reads, &g.frame);
+		if (!conn)
+			return 0;
+		call.dir = DIR_RECV;
+		call.session = *conn;
+		call.buffer = second;
+		call.length = third;
+		bpf_map_delete_elem(&go_reads, &g.frame);
+	}
+	key.session = call.session;
+	key.tgid = g.who >> 32;
+	if (call.length <= INT_LAST && session_find(&key))
 		tls_end(&call, call.length, g.who, g.id | GO_CTX);
 	return 0;
 }

@@ -166,18 +166,12 @@ struct go_frame { /* of a function that a goroutine is in: stays the same where 
 	__u32 tgid;
 };
 
-struct go_call {
-	__u64 session;
-	__u64 buffer, length;
-	__u64 dir; /* enum ev_dir */
-};
-
-struct { /* reads wait in here: the one that has waited longest makes room */
+struct { /* reads in progress: the one that has waited longest makes room */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct go_frame);
-	__type(value, struct go_call);
-} go_calls SEC(".maps") __weak;
+	__type(value, __u64); /* its session */
+} go_reads SEC(".maps") __weak;
 
 #define TLS_SLOTS 1024	/* power of two */
 #define ENDED_SLOTS 4096 /* power of two */

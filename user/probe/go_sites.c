@@ -6,9 +6,7 @@
  *  - in clientHandshake and serverHandshake, at the branch of the check for room on the stack: the receiver is in its register;
  *  - in Read, at the first call, reached in a straight line behind that branch, the receiver's register not written before;
  *  - in Read, at its one call of memmove, which copies plaintext into the caller's buffer: nothing else gives it any bytes;
- *  - in Write, at each call of writeRecordLocked: receiver, type, buffer in registers;
- *  - in Write, at the first emulated instruction behind that, reached only from there in a straight line, the register of the error's
- *    type not written before: nil says that all of the buffer was enciphered and sent.
+ *  - in Write, at each call of writeRecordLocked: receiver, type, buffer in registers.
  */
 #include <endian.h>
 #include <errno.h>
@@ -125,16 +123,16 @@ static void add(struct sites *s, const struct body *b, uint32_t i, enum uprobe_p
 	s->out[s->n++] = (struct uprobe_site){ b->offset + b->code.ops[i].at, program, false };
 }
 
-/* The first emulated instruction (a call, if so) from `from` on in a straight line that nothing else leads into, or 0. */
-static uint32_t line_on(const struct code *c, uint32_t from, uint32_t keep, bool call)
+/* The first call from `from` on in a straight line that nothing else leads into, with none of `keep` written before, or 0. */
+static uint32_t line_to_call(const struct code *c, uint32_t from, uint32_t keep)
 {
 	for (uint32_t i = from; i < c->n; i++) {
 		const struct op *op = &c->ops[i];
 
 		if (op->met)
 			return 0;
-		if (op->flags & OPF_EMULATED && (!call || op->kind == OP_CALL))
-			return i;
+		if (op->kind == OP_CALL)
+			return op->flags & OPF_EMULATED ? i : 0;
 		if (op->kind != OP_PLAIN || (op->writes & keep))
 			return 0;
 	}
@@ -169,7 +167,7 @@ static int read_sites(struct sites *s)
 	if (err)
 		return err;
 	i = stack_check(&b);
-	i = i ? line_on(&b.code, i + 1, argument(&b, 0), true) : 0;
+	i = i ? line_to_call(&b.code, i + 1, argument(&b, 0)) : 0;
 	for (uint32_t j = 0; j < b.code.n; j++) {
 		if (call_target(&b, &b.code.ops[j]) != memmove_at)
 			continue;
@@ -180,7 +178,7 @@ static int read_sites(struct sites *s)
 	if (!i || copy <= i)
 		return -ENOTSUP;
 	add(s, &b, i, UPROBE_GO_READ);
-	add(s, &b, copy, UPROBE_GO_MOVED);
+	add(s, &b, copy, UPROBE_GO_BYTES);
 	return 0;
 }
 
@@ -195,15 +193,11 @@ static int write_sites(struct sites *s)
 	if (!stack_check(&b))
 		return -ENOTSUP;
 	for (uint32_t j = 0; j < b.code.n; j++) {
-		uint32_t done;
-
 		if (call_target(&b, &b.code.ops[j]) != record)
 			continue;
-		done = line_on(&b.code, j + 1, argument(&b, 1), false);
-		if (!done || n++ == WRITES_MAX)
+		if (n++ == WRITES_MAX)
 			return -ENOTSUP;
-		add(s, &b, j, UPROBE_GO_WRITE);
-		add(s, &b, done, UPROBE_GO_MOVED);
+		add(s, &b, j, UPROBE_GO_BYTES);
 	}
 	return n ? 0 : -ENOTSUP;
 }

@@ -45,8 +45,7 @@ struct uprobes;
 	/* crypto/tls.(*Conn) of Go programs, with Go's registers; probe/go_sites.c says where they stand */			     \
 	X(GO_HANDSHAKE, go_handshake, "telling new TLS sessions of Go programs from old ones") /* (session) */		     \
 	X(GO_READ, go_read, "what Go programs receive by TLS")	  /* (session): in the frame of the copy */		     \
-	X(GO_WRITE, go_write, "what Go programs send by TLS")	  /* (session, type, buffer, length) */			     \
-	X(GO_MOVED, go_moved, "what moves in TLS of Go programs") /* (to, from, length) of memmove; (–, error): the end of either */
+	X(GO_BYTES, go_bytes, "what moves in TLS of Go programs") /* (to, from, length) of memmove; (session, 23, buffer, length) */
 
 enum uprobe_program {
 #define X(id, prog, lost) UPROBE_##id,
