@@ -114,7 +114,7 @@ def run_load(program, proto, connections=50, requests=20, size=0, how="serve"):
 
 def case_tls_go_http1():
     t = run_load(build(), "h1")
-    assert t.counters["tls_sessions_seen"] == 100, dict(t.counters)
+    assert t.counters["tls_sessions_seen"] == t.counters["connections_seen"] >= 100, dict(t.counters)
 
 
 def case_tls_go_http2():
@@ -160,7 +160,7 @@ def case_tls_go_bodies():
 def case_tls_go_wandering():
     """Goroutines that change threads between the parts of an answer, on stacks that move."""
     t = run_load(build(), "h1", connections=50, requests=20, how="echo")
-    assert t.counters["tls_sessions_seen"] == 100, dict(t.counters)
+    assert t.counters["tls_sessions_seen"] == t.counters["connections_seen"] >= 100, dict(t.counters)
 
 
 def case_tls_go_joined_in_the_middle():
@@ -188,19 +188,21 @@ def case_tls_go_joined_in_the_middle():
 
 
 def case_tls_go_short_lived():
-    """A client that was started when nothing was known of its file: from its first byte."""
-    plain, other = build(), parts.path("copy")
-    server = serve(plain)
-    for i in range(3):
-        shutil.copy(plain, f"{other}{i}")
-    with Tracer() as t:
-        results = []
-        for i in range(3):
-            load = Load(f"{other}{i}", server.port, 1, 1, "h1")
-            results.append(load.results())
-            os.unlink(f"{other}{i}")
+    """Clients that live for one request: of a file that is known, whole; of one that is new, whole or said to be unreadable."""
+    program = build()
+    server = serve(program)
+    with Tracer(name="known") as t:
+        known = [Load(program, server.port, 1, 1, "h1").results() for _ in range(5)]
         t.stop(settle=0.3)
-    assert len(t.spans.of(CLIENT)) == 3 and len(t.spans.of(SERVER)) == 3, (t.spans, dict(t.counters))
+    assert all(len(r) == 1 for r in known) and len(t.spans.of(CLIENT)) == len(t.spans.of(SERVER)) == 5, (t.spans, dict(t.counters))
+    nothing_unread(t)
+    with Tracer(name="new") as t:
+        for i in range(3):
+            copy = parts.path(f"copy{i}")
+            shutil.copy(program, copy)
+            Load(copy, server.port, 1, 1, "h1").results()
+        t.stop(settle=0.3)
+    assert len(t.spans.of(SERVER)) == 3 == len(t.spans.of(CLIENT)) + t.counters["connections_tls_unreadable"], (t.spans, dict(t.counters))
 
 
 # ---- gRPC ----
