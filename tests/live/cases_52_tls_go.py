@@ -142,7 +142,8 @@ def case_tls_go_old():
     for version in OLD:
         try:
             run_load(build(version, *STRIPPED), "h1", connections=10)
-            run_load(build(version), "h2", connections=10)
+            if version in (OLD[0], OLD[-1]):
+                run_load(build(version), "h2", connections=10)
         except parts.Skip as e:
             missing.append(str(e))
     if len(missing) == len(OLD):
@@ -184,7 +185,7 @@ def case_tls_go_joined_in_the_middle():
     ids = t.spans.by_id()
     for s in t.spans.of(SERVER):
         assert not s.parent or ids[s.parent].path == s.path, s
-    nothing_unread(t)
+    assert not t.counters["connections_tls_unreadable"] and not t.counters.sum("requests_dropped"), dict(t.counters)
 
 
 def case_tls_go_short_lived():
