@@ -89,6 +89,7 @@ help:
 	@echo 'make test-vm  stock kernels in QEMU, each way into them (root; KERNELS=…, WAYS=…)'
 	@echo 'make budget   what the programs and maps cost the kernel, against the committed table (root)'
 	@echo 'make drill    the back end away for two minutes under load: nothing may be lost (root)'
+	@echo 'make drill-kube ten minutes of a quiet cluster: what the agent asks of the API server (root)'
 	@echo 'make fuzz     fuzz the parsers for a while'
 	@echo 'make backends build the real back ends that live tests send to, once, into ~/.cache/spandrel'
 	@echo 'make kube     build a real API server, etcd and tools for deploy/, once, into ~/.cache/spandrel'

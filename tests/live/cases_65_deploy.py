@@ -8,6 +8,7 @@ import backends
 import kube_kit
 import parts
 from kube_kit import ApiError, Cluster
+from spandrel import run
 
 DEPLOY = os.path.join(os.path.dirname(os.path.dirname(parts.HERE)), "deploy")
 KUSTOMIZE = os.path.join(DEPLOY, "kubernetes")
@@ -213,3 +214,17 @@ def case_deploy_configurations():
             f.write(text)
         parts.tool([backends.program("jaeger" if name == "jaeger" else "collector"), "validate", "--config", "file:" + path])
     assert len(texts) == 4, texts.keys()
+
+
+def case_deploy_options():
+    """The agent takes the options of its ConfigMap and what components add to its environment."""
+    text = json.loads(parts.tool([kube_kit.program("kubectl"), "create", "configmap", "x", "--dry-run=client", "-o", "json",
+                                  "--from-file", os.path.join(KUSTOMIZE, "base", "spandrel.conf")]).text)["data"]["spandrel.conf"]
+    conf = parts.path("spandrel.conf")
+    with open(conf, "w") as f:
+        f.write(text)
+    env = {"SPANDREL_KUBE_SERVICES": "true", "SPANDREL_NODE_NAME": "n1", "SPANDREL_OTLP_ENDPOINT": "http://127.0.0.1:9", "SPANDREL_OTLP_HEADER": "a=b\nc=d"}
+    status, _, err = run("--config", conf, "--check", env=env)
+    assert status == 0, err
+    status, _, err = run("--config", conf, "--check", env={"SPANDREL_KUBE_SERVICES": "perhaps"})
+    assert status == 2, "a wrong value is not noticed: the test proves nothing"

@@ -20,3 +20,9 @@ drill: $(BUILD)/spandrel
 	$(Q)OUTAGE_SECONDS=120 SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py outage_drill
 
 .PHONY: live live-programs drill
+
+# ten minutes of a cluster in which nothing happens to this node's pods: what the API server is asked for
+drill-kube: $(BUILD)/spandrel kube
+	$(Q)QUIET_SECONDS=600 SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py kube_quiet
+
+.PHONY: drill-kube
