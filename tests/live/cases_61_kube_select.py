@@ -224,6 +224,23 @@ def case_kube_select_reload():
     nothing_else_copied(t)
 
 
+def case_kube_select_server_later():
+    """The API server is away when the tracer starts: that is no reason to wait for ever, nor to select anything; and when it is back what
+    it says counts."""
+    c = Cluster()
+    c.node("n1")
+    web = serve(c.pod("shop", "web", ip="10.1.0.1"), "webpod")
+    args = agent(c)
+    c.stop()
+    with Tracer(*args, select=["--kube-namespace", "shop"]) as t:
+        get(web, "/no")
+        c.start()
+        until_traced(t, web, "/yes")
+        t.stop()
+    assert firsts(t) == {"yes"}, t.spans
+    nothing_else_copied(t)
+
+
 def case_kube_select_needs_kubernetes():
     """Names that nobody can tell are an error, not a selection of nothing."""
     status, _, err = run("--kube-namespace", "shop", "--kube", "off")

@@ -52,7 +52,8 @@ def peer(span):
 
 def case_kube_peers():
     """Pods of this node by their workload, a bare one by its own name; services by ClusterIP, pods of other nodes by their service; an
-    address of the host's network, loopback, a stranger and an endpoint of two services: nothing. A replay says the same."""
+    address of the host's network, loopback, a stranger and an endpoint of two services: nothing. A replay says the same, also of a span
+    that waited for its own pod to become known."""
     c = Cluster()
     c.node("n1")
     c.node("n2")
@@ -63,6 +64,7 @@ def case_kube_peers():
     c.pod("shop", "till-1", node="n2", ip="10.2.0.7")
     service(c, "shop", "till", "10.96.0.50", {"10.2.0.7": "till-1", "10.2.0.8": "till-2"})
     service(c, "shop", "till-too", "10.96.0.51", {"10.2.0.8": "till-2"})
+    caller = c.pod("shop", "caller", run=False)
     net = Net("10.1.0.5", "10.1.0.6", "192.0.2.1", "10.2.0.7", "10.2.0.8", "10.96.0.50", "10.77.0.1", "fd00::5")
     want = {"10.1.0.5": ("web", "shop"), "fd00::5": ("web", "shop"), "10.1.0.6": ("bare", "shop"), "192.0.2.1": (None, None),
             "127.0.0.1": (None, None), "10.77.0.1": (None, None), "10.96.0.50": ("till", "shop"), "10.2.0.7": ("till", "shop"),
@@ -73,17 +75,22 @@ def case_kube_peers():
         known(port)
         for i, a in enumerate(want):
             net.get(a, f"/{i}", "-H", "Host: shop.example")
+        with caller.inside():
+            net.get("10.1.0.6", "/late")
+        caller.run()
         t.stop()
     for i, (a, name) in enumerate(want.items()):
         s = t.spans.one(CLIENT, f"/{i}")
         assert peer(s) == name and s["peer.service"] == name[0], (a, s.attrs)
         assert s["server.address"] == "shop.example" and s["network.peer.address"] == a, s.attrs
         assert peer(t.spans.one(SERVER, f"/{i}")) == (None, None)
+    late = t.spans.one(CLIENT, "/late")
+    assert peer(late) == ("bare", "shop") and late.res["k8s.pod.name"] == "caller", (late.attrs, late.res)
     out = parts.path("replayed.json")
     status, _, err = run("--replay", rec, "--file", out, "--semconv", "both")
     assert status == 0, err
     again = {s.id: s for s in read_spans(out)}
-    assert len(again) == len(t.spans) and all(again[s.id].attrs == s.attrs for s in t.spans), again
+    assert len(again) == len(t.spans) and all((again[s.id].attrs, again[s.id].res) == (s.attrs, s.res) for s in t.spans), again
 
 
 def known(port):
