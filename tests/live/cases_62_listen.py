@@ -192,30 +192,53 @@ def namespace(name):
     return p, wrap
 
 
-def case_listen_every_address():
-    """0.0.0.0: asked by whichever address of the host, from here or from another network namespace, nothing is traced; but what
-    another program serves on the same port of another namespace's loopback is."""
-    a, in_a = namespace("a")
-    b, in_b = namespace("b")
+def two_namespaces():
+    """Command prefixes of two network namespaces with a wire between them: 10.77.0.1 and 10.77.0.2."""
+    (_, in_a), (b, in_b) = namespace("a"), namespace("b")
     if parts.tool([*in_a, "ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", b.pid], ok=False).returncode:
         raise parts.Skip("no veth here")
     for wrap, dev, ip in ((in_a, "v0", "10.77.0.1/24"), (in_b, "v1", "10.77.0.2/24")):
         parts.tool([*wrap, "ip", "addr", "add", ip, "dev", dev])
         parts.tool([*wrap, "ip", "link", "set", dev, "up"])
-    port = parts.free_port()
-    web = parts.start([*in_b, parts.PYTHON, os.path.join(parts.APPS, "web.py"), f"127.0.0.1:{port}"], "web")
+    return in_a, in_b
 
-    def curl(wrap, url):
-        return parts.tool([*wrap, "curl", "-sS", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", url]).text
-    curl(in_b, f"http://127.0.0.1:{port}/before")  # serves
+
+def web_in(wrap, host, name):
+    port = parts.free_port()
+    parts.start([*wrap, parts.PYTHON, os.path.join(parts.APPS, "web.py"), f"{host}:{port}"], name)
+    curl_in(wrap, f"http://{host}:{port}/before")  # serves
+    return port
+
+
+def curl_in(wrap, url):
+    return parts.tool([*wrap, "curl", "-sS", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", url]).text
+
+
+def case_listen_every_address():
+    """0.0.0.0: asked by whichever address of the host, from here or from another network namespace, nothing is traced; but what
+    another program serves on the same port of another namespace's loopback is."""
+    in_a, in_b = two_namespaces()
+    port = web_in(in_b, "127.0.0.1", "web")
     with listening(at=f"0.0.0.0:{port}", select=["--exe", "curl"], wrap=in_a) as t:
         for host in ("127.0.0.1", "10.77.0.1"):
-            assert curl(in_a, f"http://{host}:{port}/healthz") == "ok\n"
-        assert curl(in_b, f"http://10.77.0.1:{port}/healthz") == "ok\n"
-        curl(in_b, f"http://127.0.0.1:{port}/yes")
+            assert curl_in(in_a, f"http://{host}:{port}/healthz") == "ok\n"
+        assert curl_in(in_b, f"http://10.77.0.1:{port}/healthz") == "ok\n"
+        curl_in(in_b, f"http://127.0.0.1:{port}/yes")
         t.stop()
     assert [s.path for s in t.spans] == ["/yes"] and t.counters["connections_seen"] == 1, (t.spans, t.counters)
-    parts.stop(web)
+
+
+def case_listen_back_end_in_a_pod():
+    """A back end in another network namespace of this host, itself traced, is not traced for what the tracer sends to it."""
+    in_a, in_b = two_namespaces()
+    port = web_in(in_b, "10.77.0.2", "back")
+    with Tracer("--otlp-endpoint", f"http://10.77.0.2:{port}", "--batch-age", "100ms", select=["--port", port], wrap=in_a) as t:
+        curl_in(in_a, f"http://10.77.0.2:{port}/yes")
+        t.wait_spans(2)
+        time.sleep(1)  # what would be traced wrongly would be sent again, and again
+        t.stop()
+    assert {s.path for s in t.spans} == {"/yes"} and t.counters["batches_sent"] >= 1, (t.spans, t.counters)
+    assert t.counters["connections_seen"] == 2, t.counters
 
 
 def case_listen_refused():
