@@ -17,10 +17,10 @@ HANG = {"hang": True}
 BIG = "0123456789abcdef" * 64
 
 
-def fake(*steps):
+def fake(*steps, args=()):
     """Its address; what it was asked goes to a file."""
     out = open(parts.path("fake.out"), "wb")
-    p = subprocess.Popen([sys.executable, FAKE, "--do", json.dumps(steps)], stdin=subprocess.PIPE, stdout=out, preexec_fn=parts.die_with_parent)
+    p = subprocess.Popen([sys.executable, FAKE, *args, "--do", json.dumps(steps)], stdin=subprocess.PIPE, stdout=out, preexec_fn=parts.die_with_parent)
     parts.remember(p)
     return "http://127.0.0.1:%s" % wait_until(lambda: re.match(r"port (\d+)\n", parts.read(parts.path("fake.out"))), "the server")[1]
 
@@ -172,6 +172,21 @@ def case_kube_hostile_labels_by_sighup():
         wait_until(lambda: len(asked()) == 4, "the list and the watch after it")
         t.stop()
     assert ["watch=1" in a["path"] for a in asked()] == [False, True, False, True], asked()
+
+
+def case_kube_hostile_authority_of_the_host():
+    """A server that an authority vouches for which this host trusts, but not the cluster's, is not the API server."""
+    parts.need("openssl", "unshare")
+    d = parts.path("tls")
+    os.makedirs(d)
+    url = fake(pods(pod("a")), pods(pod("a")), args=["--tls", d]).replace("http:", "https:")
+    trust = 'mount -t tmpfs none /etc/ssl/certs && cp "$0/ca.pem" /etc/ssl/certs/ && cp "$0/other.pem" /etc/ssl/certs/ca-certificates.crt && openssl rehash /etc/ssl/certs && exec "$@"'
+    for authority, answers in (("", True), ("certificate-authority: tls/other.pem", False), ("certificate-authority: tls/ca.pem", True)):
+        with open(parts.path("kubeconfig"), "w") as f:
+            f.write("current-context: h\ncontexts: [{name: h, context: {cluster: c}}]\n"
+                    f"clusters:\n- name: c\n  cluster:\n    server: {url}\n    {authority}\n")
+        _, out, err = run("--check", "--kubeconfig", parts.path("kubeconfig"), "--node-name", "n1", wrap=("unshare", "-m", "sh", "-c", trust, d))
+        assert (": 1 pods\n" in out) == answers, (authority, out, err)
 
 
 def case_kube_hostile_configuration():

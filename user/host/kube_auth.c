@@ -256,10 +256,18 @@ static CURLcode set_blob(CURL *easy, CURLoption option, const char *text)
 	return curl_easy_setopt(easy, option, text ? &blob : NULL);
 }
 
+/* The cluster's own authority vouches for its server, and none of those that this host trusts besides. */
+static CURLcode set_authority(CURL *easy, const char *ca)
+{
+	CURLcode r = set_blob(easy, CURLOPT_CAINFO_BLOB, ca);
+
+	return r ? r : curl_easy_setopt(easy, CURLOPT_CAPATH, ca ? NULL : curl_version_info(CURLVERSION_NOW)->capath);
+}
+
 CURLcode kube_auth_apply(const struct kube_auth *a, CURL *easy)
 {
 	const struct login *l = &a->login;
-	CURLcode r = set_blob(easy, CURLOPT_CAINFO_BLOB, l->ca);
+	CURLcode r = set_authority(easy, l->ca);
 
 	if (!r)
 		r = set_blob(easy, CURLOPT_SSLCERT_BLOB, l->cert);
