@@ -120,6 +120,17 @@ inline_always struct file *file_to_be_mapped(struct task_struct *task, const str
 	return file_of(task, BPF_CORE_READ(task, files, next_fd) - 1);
 }
 
+checked_alone int mapped_blind(__u32 tgid)
+{
+	__u8 *holds = bpf_map_lookup_elem(&holders, &tgid);
+
+	if (!holds || (*holds & HOLDS_BLIND))
+		return 0;
+	if (mapped_note(MAPPED_BLIND, current_task(), 0, 0))
+		*holds |= HOLDS_BLIND;
+	return 0;
+}
+
 SEC("tp_btf/vm_unmapped_area")
 int BPF_PROG(on_unmapped_area, unsigned long address, struct vm_unmapped_area_info *info)
 {

@@ -47,12 +47,23 @@ inline_always bool mapped_holds(__u32 tgid)
 	return bpf_map_lookup_elem(&holders, &tgid);
 }
 
+enum { HOLDS = 1, HOLDS_BLIND = 2 };
+
+/* Another program: nothing is known of its sessions. */
+inline_always void mapped_sees(__u32 tgid)
+{
+	__u8 *holds = bpf_map_lookup_elem(&holders, &tgid);
+
+	if (holds)
+		*holds = HOLDS;
+}
+
 /* From now on the process's end is told. */
 inline_always bool mapped_hold(__u32 tgid)
 {
-	__u8 one = 1;
+	__u8 holds = HOLDS;
 
-	return !bpf_map_update_elem(&holders, &tgid, &one, BPF_ANY);
+	return bpf_map_lookup_elem(&holders, &tgid) || !bpf_map_update_elem(&holders, &tgid, &holds, BPF_ANY);
 }
 
 /* A record about a process alone. */
@@ -82,6 +93,7 @@ inline_always void mapped_exec(struct task_struct *task, __u32 tgid)
 
 	if (!find || !(mapped_holds(tgid) || proc_selected(tgid)))
 		return;
+	mapped_sees(tgid);
 	exe = BPF_CORE_READ(task, mm, exe_file);
 	if (exe && walk_to_file(exe, AREA_EXEC))
 		mapped_tell(MAPPED_EXEC, AREA_EXEC);

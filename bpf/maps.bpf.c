@@ -11,6 +11,7 @@ __u64 conn_ids __attribute__((aligned(64)));
 struct knobs knobs __attribute__((aligned(64)));
 __u32 procs_changes __attribute__((aligned(64)));
 __u32 ready __attribute__((aligned(64)));
+__u64 tls_blind[TLS_SLOTS] __attribute__((aligned(64)));
 __u32 tls_threads[TLS_SLOTS] __attribute__((aligned(64)));
 __u32 tls_awaits[TLS_SLOTS] __attribute__((aligned(64)));
 __u64 conns_ended[ENDED_SLOTS] __attribute__((aligned(64)));

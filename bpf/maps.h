@@ -160,6 +160,21 @@ struct { /* socket's address → session that was given its descriptor, until th
 	__type(value, struct session_key);
 } awaited SEC(".maps") __weak;
 
+#define CIPHER_HEAD 24 /* bytes: of a record of TLS enough to be met once, for two of them differ in what is random */
+
+struct cipher { /* how ciphertext begins, in a process */
+	__u8 head[CIPHER_HEAD];
+	__u32 tgid;
+	__u32 reserved;
+};
+
+struct { /* ciphertext that a session without a socket has made in memory, → struct session_key: where it leaves is its socket */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct cipher);
+	__type(value, struct session_key);
+} ciphers SEC(".maps") __weak;
+
 struct go_frame { /* of a function that a goroutine is in: stays the same where its stack moves */
 	__u64 goid;
 	__u32 depth; /* bytes of stack */
@@ -395,6 +410,7 @@ extern struct wake wake;
 extern __u64 conn_ids; /* the last one given */
 extern __u32 procs_changes; /* what was looked up in procs before the last one may not hold any more */
 extern __u32 ready;	/* sockets that existed before have been marked */
+extern __u64 tls_blind[TLS_SLOTS];   /* by process id: when ciphertext was seen whose socket is not known, boot time */
 extern __u32 tls_threads[TLS_SLOTS]; /* by thread id: calls of sessions in progress. 0: none of the thread, certainly */
 extern __u32 tls_awaits[TLS_SLOTS];  /* by process id: entries in awaited. 0: none of the process, certainly */
 extern __u64 conns_ended[ENDED_SLOTS]; /* by connection id: the last one that ended */

@@ -105,7 +105,7 @@ inline_always void conn_data(struct conn *c, struct scratch *s, const struct sou
 
 	if (!conn_wanted(c, &s->op, &w))
 		return;
-	if (!s->op.hole)
+	if (!s->op.hole && s->op.where == AT_NOWHERE)
 		source_locate(src, s, sk);
 	conn_hand(c, s, &w, (c->tcp ? EVF_SEQ : 0) | polled(sk, s->op.dir));
 }
@@ -120,10 +120,34 @@ inline_always void conn_again(struct conn *c)
 	c->flags = CF_MID | never;
 }
 
-/* Is this the ciphertext of a session that we read? */
-inline_always bool conn_enciphered(struct conn *c, struct sock *sk, const struct op *op)
+/* Where the operation's bytes begin in the process's memory; 0: not known, or fewer than n are in one place. */
+inline_always __u64 op_first(const struct scratch *s, __u64 n)
 {
+	const struct op *op = &s->op;
+
+	if (op->size < n || op->hole)
+		return 0;
+	if (op->where == AT_BUFFER)
+		return op->addr;
+	if ((op->where != AT_VECTOR && op->where != AT_IOVEC) || s->iov_at || s->iov[0].iov_len < op->at + n)
+		return 0;
+	return (__u64)s->iov[0].iov_base + op->at;
+}
+
+/* Is this the ciphertext of a session that we read? */
+inline_always bool conn_enciphered(struct conn *c, struct sock *sk, struct scratch *s, const struct source *src)
+{
+	struct op *op = &s->op;
+	__u64 first;
+
 	conn_claims(c, sk, op->who, op->dir);
+	if (!(c->flags & CF_TLS) && op->dir == DIR_SEND && process_blind(op->who)) {
+		if (!op->hole)
+			source_locate(src, s, sk);
+		first = op_first(s, CIPHER_HEAD);
+		if (first && session_met(op->who, c->id, first))
+			c->flags |= CF_TLS;
+	}
 	return c->flags & CF_TLS;
 }
 
@@ -162,7 +186,7 @@ inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s
 		conn_tell(c, s, op->who >> 32);
 	if (!(c->flags & CF_OPENED) && !emit_open(sk, c))
 		count(KC_MISSED_DATA, 1);
-	else if (!conn_enciphered(c, sk, op))
+	else if (!conn_enciphered(c, sk, s, src))
 		conn_data(c, s, src, sk);
 	c->off[op->dir & 1] += op->size;
 	if ((c->flags & CF_ABORTED) && !sock_unread(sk))

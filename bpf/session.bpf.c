@@ -24,6 +24,26 @@ checked_alone int session_nested(__u64 who, __u64 id, __u32 polled)
 	return s && s->carrier == id ? claims | CLAIM_CARRIED : claims;
 }
 
+checked_alone int session_met(__u64 who, __u64 id, __u64 addr)
+{
+	struct cipher cipher = { .tgid = who >> 32 };
+	struct session_key *key, of;
+	struct session *s;
+
+	if (bpf_probe_read_user(cipher.head, sizeof(cipher.head), (void *)addr))
+		return 0;
+	key = bpf_map_lookup_elem(&ciphers, &cipher);
+	if (!key)
+		return 0;
+	of = *key;
+	bpf_map_delete_elem(&ciphers, &cipher);
+	s = session_find(&of);
+	if (!s)
+		return 0;
+	session_bind(s, id, BIND_BYTES, who);
+	return s->carrier == id ? CLAIM_CARRIED : 0;
+}
+
 checked_alone int session_arrives(__u64 sk, __u64 who, __u64 id)
 {
 	struct session_key *key = bpf_map_lookup_elem(&awaited, &sk), of;

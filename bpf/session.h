@@ -2,7 +2,9 @@
 /*
  * TLS sessions: each has a struct conn of its own, for the plaintext, in `sessions`. Which socket carries it is learnt from the socket
  * operations between the beginning and the end of one of its calls on the same thread (BIND_NESTED), which is proof only once the
- * end was seen; or from the descriptor that the session was given (BIND_FD). It stays with that socket until that has ended.
+ * end was seen; or from the descriptor that the session was given (BIND_FD). Of a session that enciphers in memory, for an event loop,
+ * from the first bytes of its ciphertext: the socket at which the same process sends just these is its own (BIND_BYTES). It stays with
+ * that socket until that has ended.
  */
 #ifndef SPANDREL_SESSION_H
 #define SPANDREL_SESSION_H
@@ -20,6 +22,18 @@ enum { CLAIM_NOTED = 1, CLAIM_CARRIED = 2 };
 int session_nested(__u64 who, __u64 id, __u32 polled);
 /* The session that was given the descriptor of the socket at this address has connection `id`: CLAIM_CARRIED, or 0. */
 int session_arrives(__u64 sk, __u64 who, __u64 id);
+/* The process sends bytes from `addr` of its memory on, at least CIPHER_HEAD, on connection `id`: do they come from a session? Likewise. */
+int session_met(__u64 who, __u64 id, __u64 addr);
+
+#define BLIND_NS 2000000000ULL /* what was enciphered is sent so soon, or the program will have other bytes for us */
+
+/* Has this process enciphered something whose socket is not known? */
+inline_always bool process_blind(__u64 who)
+{
+	__u64 at = tls_blind[(who >> 32) & (TLS_SLOTS - 1)];
+
+	return at && bpf_ktime_get_boot_ns() - at < BLIND_NS;
+}
 
 /* epoll watches it: what the linker has to know of an event loop that has shown nothing else yet. */
 inline_always __u16 polled(struct sock *sk, int dir)

@@ -159,6 +159,21 @@ int tls_set_fd(struct pt_regs *regs)
 	return 0;
 }
 
+/* BIO_write: in memory or not, ciphertext passes here on its way out. */
+SEC("uprobe")
+int tls_cipher(struct pt_regs *regs)
+{
+	__u64 who = bpf_get_current_pid_tgid();
+	struct tls_call *c;
+
+	if (!tls_threads[(__u32)who & (TLS_SLOTS - 1)] || (__s32)ARG2(regs) < CIPHER_HEAD || !proc_selected(who >> 32))
+		return 0;
+	c = bpf_map_lookup_elem(&tls_calls, &who);
+	if (c && c->kind)
+		session_enciphers(c, ARG1(regs), who);
+	return 0;
+}
+
 inline_always int on_end(struct pt_regs *regs, bool every)
 {
 	__u64 who = bpf_get_current_pid_tgid();

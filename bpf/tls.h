@@ -17,6 +17,9 @@
 #define TLS_NEST_MAX (256 * 1024) /* bytes of stack below a call in which another one is taken to be inside it */
 #define TLS_FRAME_MAX (32 * 1024) /* of stack that a function takes before its probe */
 
+/* This process has a session that uses no socket: user space is told once. A global function. */
+int mapped_blind(__u32 tgid);
+
 /* ---- the call in progress ---- */
 
 inline_always void tls_thread_add(__u64 key, int n)
@@ -253,13 +256,32 @@ inline_always void session_name(struct session *s, const struct tls_call *c)
 		emit_session(s);
 }
 
+/* A session enciphers these bytes. In memory, as it seems: its socket is where they are met again. */
+inline_always void session_enciphers(const struct tls_call *c, __u64 bytes, __u64 who)
+{
+	struct session_key key = { .session = c->session, .tgid = who >> 32 };
+	struct cipher cipher = { .tgid = who >> 32 };
+	struct session *s = c->carrier ? NULL : session_make(c->session, who, CF_MID);
+
+	if (!s || s->carrier || bpf_probe_read_user(cipher.head, sizeof(cipher.head), (void *)bytes))
+		return;
+	if (!bpf_map_update_elem(&ciphers, &cipher, &key, BPF_ANY))
+		tls_blind[(who >> 32) & (TLS_SLOTS - 1)] = bpf_ktime_get_boot_ns();
+}
+
+/* Data, or a part of the handshake, and no socket was used for it. */
+inline_always bool call_blind(const struct tls_call *c, __u32 n)
+{
+	return !c->carrier && (n || c->kind == TLS_NOTHING);
+}
+
 /* A call that tls_finish() gave has returned `result`. */
 inline_always void tls_end(const struct tls_call *c, __u64 result, __u64 who, __u64 ctx)
 {
 	__u32 n = tls_moved(c, result);
 	struct session *s;
 
-	if (!n && !c->carrier && c->kind != TLS_NAME && c->kind != TLS_DATUM)
+	if (!n && !c->carrier && c->kind != TLS_NAME && c->kind != TLS_DATUM && !call_blind(c, n))
 		return;
 	s = session_make(c->session, who, CF_MID);
 	if (!s)
@@ -267,6 +289,8 @@ inline_always void tls_end(const struct tls_call *c, __u64 result, __u64 who, __
 	s->polled |= c->polled;
 	if (c->carrier && !c->mixed)
 		session_bind(s, c->carrier, BIND_NESTED, who);
+	if (!s->carrier && !s->sk && call_blind(c, n))
+		mapped_blind(who >> 32);
 	if (c->kind == TLS_NAME || c->kind == TLS_DATUM)
 		session_name(s, c);
 	if (n)

@@ -192,6 +192,7 @@ enum mapped_what {
 	MAPPED_FORK,	 /* has a child, which maps what it maps */
 	MAPPED_EXIT,
 	MAPPED_ALL,	 /* is selected from now on: what it maps already is to be looked at */
+	MAPPED_BLIND,	 /* has TLS sessions that use no socket in their calls: what is enciphered is to be seen too */
 };
 
 /* What is known of a file: it decides who tells of it. */

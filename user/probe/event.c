@@ -55,7 +55,7 @@ static bool mapped_valid(const struct ev_head *ev)
 	const struct ev_mapped *m = (const struct ev_mapped *)ev;
 
 	return ev->len >= sizeof(*m) && m->path_len <= EV_MAPPED_PATH && ev->len <= sizeof(*m) + EV_MAPPED_PATH &&
-	       m->path_len <= ev->len - sizeof(*m) && m->what >= MAPPED_FILE && m->what <= MAPPED_ALL;
+	       m->path_len <= ev->len - sizeof(*m) && m->what >= MAPPED_FILE && m->what <= MAPPED_BLIND;
 }
 
 static bool cgroup_valid(const struct ev_head *ev)

@@ -56,6 +56,7 @@ static void walk_begin(struct tls *t, const struct job *j)
 	t->walk.pid = j->pid;
 	t->walk.nr = j->nr;
 	t->walk.untracked = j->untracked;
+	t->walk.blind = j->what == MAPPED_BLIND;
 	t->walk.n = MAX(n, 0);
 	t->walk.at = 0;
 }
@@ -69,8 +70,12 @@ static void walk_step(struct tls *t)
 	if (table_get(&t->seen, map_key(m)) || tls_open_map(&o, t->skel, t->walk.nr, m))
 		return;
 	if (tls_known(t, who, &o.id)) {
-		if (!tls_files_find(&t->files, &o.id))
+		struct tls_file *file = tls_files_find(&t->files, &o.id);
+
+		if (!file)
 			tls_remember(&t->seen, map_key(m));
+		else if (t->walk.blind)
+			tls_hook_aside(file, t->skel, o.fd);
 		close(o.fd);
 		return;
 	}
@@ -114,7 +119,7 @@ static void let_go(struct tls *t, struct tls_file *file)
 {
 	if (file->probes)
 		stat_inc(tls_detached);
-	uprobe_detach(file->probes);
+	tls_unhook(file);
 	tls_files_remove(&t->files, file, tls_forget, t);
 }
 
@@ -290,7 +295,7 @@ void tls_detach(struct tls *t)
 	list_for_each(pos, &t->files.all) {
 		struct tls_file *file = list_entry(pos, struct tls_file, all);
 
-		uprobe_detach(TAKE_PTR(file->probes));
+		tls_unhook(file);
 		file->dead = true;
 	}
 }

@@ -16,18 +16,26 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "event.h"
+#include "probe/uprobe.h"
 
 #define TLS_FILES_MAX	  1024
 #define TLS_NAMES_MAX	  8192
 #define TLS_PROCESSES_MAX 65536
 #define TLS_HELD_MAX	  64
 
-struct uprobes;
+#define TLS_ASIDE_MAX 4
+
+struct tls_aside { /* probes that wait for a process that needs them */
+	struct uprobe_site site[TLS_ASIDE_MAX];
+	size_t n;
+	struct uprobes *probes;
+};
 
 struct tls_file {
 	struct list all;
 	struct file_id id;	/* on disk */
 	struct uprobes *probes; /* NULL: not (yet) hooked, or it cannot be */
+	struct tls_aside aside;
 	uint32_t processes;	/* that map it */
 	bool pinned;
 	bool dead;	     /* nothing is, or will be, hooked in it: kept until it is idle */

@@ -83,7 +83,7 @@ static void found_tls(struct tls *t, struct tls_look *l)
 	if (!file)
 		return;
 	file->busy = false;
-	if (!file->probes && !file->dead)
+	if (!file->probes && !file->aside.n && !file->dead)
 		tls_hook(file, t->skel, l);
 	if (file->dead)
 		tell_kernel(t, &l->file.id, FILE_PLAIN);
@@ -166,7 +166,7 @@ static void forget_older(struct tls *t, const struct file_id *id)
 
 	if (!old)
 		return;
-	uprobe_detach(TAKE_PTR(old->probes));
+	tls_unhook(old);
 	old->dead = true;
 }
 

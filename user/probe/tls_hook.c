@@ -50,9 +50,14 @@ static int attach(struct tls_file *file, const struct spandrel_bpf *skel, const 
 
 	if (err)
 		return err;
+	if (s->n) /* one program's own library: nobody else pays for what it needs */
+		while (s->n_aside && s->n < TLS_SITES_MAX)
+			s->site[s->n++] = s->aside[--s->n_aside];
 	n = offered(skel, s->site, s->n);
+	file->aside.n = offered(skel, s->aside, s->n_aside);
+	memcpy(file->aside.site, s->aside, file->aside.n * sizeof(*s->aside));
 	if (!n)
-		return -EOPNOTSUPP;
+		return file->aside.n ? 0 : -EOPNOTSUPP;
 	err = uprobe_attach(&file->probes, skel, l->file.fd, s->site, n);
 	if (err)
 		return err;
@@ -74,6 +79,29 @@ void tls_hook(struct tls_file *file, const struct spandrel_bpf *skel, const stru
 	file->dead = true;
 	if (err != -EOPNOTSUPP) /* then no program runs here at all, which was said at the start */
 		count_failure(err);
+}
+
+void tls_hook_aside(struct tls_file *file, const struct spandrel_bpf *skel, int fd)
+{
+	struct tls_aside *a = &file->aside;
+	int err;
+
+	if (!a->n || a->probes || file->dead)
+		return;
+	err = uprobe_attach(&a->probes, skel, fd, a->site, a->n);
+	if (err) {
+		a->n = 0;
+		count_failure(err);
+		return;
+	}
+	stat_add(tls_probes, a->n);
+	log_debug("TLS: inode %llu: %zu probes more, for a process that enciphers in memory", (unsigned long long)file->id.ino, a->n);
+}
+
+void tls_unhook(struct tls_file *file)
+{
+	uprobe_detach(TAKE_PTR(file->probes));
+	uprobe_detach(TAKE_PTR(file->aside.probes));
 }
 
 void tls_hook_unreadable(const struct tls_look *l)

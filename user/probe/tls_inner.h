@@ -18,6 +18,7 @@ struct walk { /* over what one process maps */
 	uint32_t pid, nr;
 	int n, at;
 	bool untracked;
+	bool blind; /* its sessions use no socket */
 	struct tls_map maps[MAPS_MAX];
 };
 

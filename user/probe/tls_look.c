@@ -56,7 +56,7 @@ static bool found_some(const struct tls_look *l)
 	const struct elf_function *f = elf_found(l->scan, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (tls_rows[f[i].name].moves)
+		if (tls_row_counts(&tls_rows[f[i].name]))
 			return true;
 	return false;
 }

@@ -25,6 +25,9 @@ const struct tls_row tls_rows[] = {
 	{ "SSL_free", TLS_OPENSSL, UPROBE_FREE, 1, false },
 	{ "SSL_clear", TLS_OPENSSL, UPROBE_FREE, 1, false },
 	{ "SSL_get0_alpn_selected", TLS_OPENSSL, UPROBE_ALPN, 3, false },
+	/* openssl/bio.h, in libcrypto: programs with an event loop let it encipher into memory, whence they send by themselves */
+	{ "BIO_write", TLS_OPENSSL, UPROBE_CIPHER, 3, false },
+	{ "BIO_write_ex", TLS_OPENSSL, UPROBE_CIPHER, 3, false },
 	/* gnutls/gnutls.h; a corked session's plaintext counts when it is handed over, not when it leaves */
 	{ "gnutls_record_send", TLS_GNUTLS, UPROBE_WRITE, 3, true },
 	{ "gnutls_record_send2", TLS_GNUTLS, UPROBE_WRITE, 3, true },

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "probe/uprobe.h"
+
 enum tls_library { TLS_OPENSSL, TLS_GNUTLS, TLS_NSS, TLS_MBEDTLS, TLS_WOLFSSL, TLS_S2N, TLS_RUSTLS, TLS_GO, TLS_LIBRARIES };
 
 struct tls_row {
@@ -20,6 +22,17 @@ struct tls_row {
 	uint8_t args;	 /* registers that must still hold the caller's values where the probe stands; 0: only its return is probed */
 	bool moves;	 /* plaintext, or tells whose calls do: without one of these a file is of no interest */
 };
+
+/* Hooked only once a process that maps the file has sessions that use no socket. */
+static inline bool tls_row_aside(const struct tls_row *r)
+{
+	return r->program == UPROBE_CIPHER;
+}
+
+static inline bool tls_row_counts(const struct tls_row *r)
+{
+	return r->moves || tls_row_aside(r);
+}
 
 #define TLS_ROWS_MAX 128
 extern const struct tls_row tls_rows[];

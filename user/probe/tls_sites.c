@@ -28,6 +28,7 @@ static enum ending ending_of(uint8_t program)
 	case UPROBE_SET_FD:
 	case UPROBE_FREE:
 	case UPROBE_CLOSE:
+	case UPROBE_CIPHER:
 		return END_NONE;
 	case UPROBE_WRITE_ALL:
 	case UPROBE_CALL:
@@ -54,6 +55,11 @@ static void add_function(struct tls_sites *out, const struct elf_function *f, co
 	if (row->program == UPROBE_NEW) {
 		place->ret = true;
 		add(out, f->offset, row->program, true);
+		return;
+	}
+	if (tls_row_aside(row)) {
+		if (out->n_aside < TLS_ASIDE_MAX)
+			out->aside[out->n_aside++] = (struct uprobe_site){ .offset = f->offset + p->entry, .program = row->program };
 		return;
 	}
 	add(out, f->offset + p->entry, row->program, false);
@@ -104,9 +110,10 @@ int tls_sites_find(struct tls_sites *out, const struct elf_scan *scan, bool plai
 		if (tls_rows[found[i].name].moves)
 			out->libraries |= 1u << tls_rows[found[i].name].library;
 	for (size_t i = 0; i < n && out->n + 1 + PLACE_RETS <= TLS_SITES_MAX; i++) {
+		const struct tls_row *row = &tls_rows[found[i].name];
 		struct place p = { 0 };
 
-		if (!(out->libraries & 1u << tls_rows[found[i].name].library) || seen_before(found, i))
+		if ((!tls_row_aside(row) && !(out->libraries & 1u << row->library)) || seen_before(found, i))
 			continue;
 		if (!plain)
 			p = place_of(scan, &found[i], code);

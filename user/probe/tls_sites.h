@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "probe/elf.h"
+#include "probe/tls_files.h"
 #include "probe/tls_rows.h"
 #include "probe/uprobe.h"
 
@@ -27,6 +28,8 @@ struct tls_place { /* of one function; for --check */
 struct tls_sites {
 	struct uprobe_site site[TLS_SITES_MAX];
 	size_t n;
+	struct uprobe_site aside[TLS_ASIDE_MAX]; /* of rows that are hooked when they are needed */
+	size_t n_aside;
 	uint32_t libraries; /* bit per enum tls_library with a function that moves plaintext */
 	struct tls_place place[ELF_FOUND_MAX];
 	size_t n_places;

@@ -39,6 +39,7 @@ struct uprobes;
 	X(CLOSE, tls_close, "the ends of NSS's sessions")	  /* (session): it ends, used or not. Needs no DONE */	     \
 	X(ALPN, tls_alpn, "protocols agreed on inside TLS")	  /* (session, const uint8_t **name, unsigned *length). DONE */ \
 	X(ALPN_DATUM, tls_alpn_datum, "protocols agreed on inside TLS") /* (session, { uint8_t *name; unsigned length } *). DONE */ \
+	X(CIPHER, tls_cipher, "the sockets of TLS sessions that encipher in memory") /* (–, bytes, length) inside one of the calls above. Needs no DONE */ \
 	/* the end of any of them */											     \
 	X(DONE, tls_done, "TLS calls")		/* a uretprobe, or plain probes that together see every return */	     \
 	X(RETURN, tls_return, "TLS calls")	/* a plain probe inside the function with the result in its register: positive ones for sure */	\
