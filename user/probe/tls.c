@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/scope.h"
 #include "base/stats.h"
+#include "probe/tls_hook.h"
 #include "probe/tls_inner.h"
 #include "probe/uprobe.h"
 #include "spandrel.skel.h"
