@@ -2,6 +2,7 @@
 """Selection by what Kubernetes and container runtimes call things: programs in control groups named as a kubelet names them."""
 import contextlib
 import itertools
+import os
 import secrets
 import signal
 import uuid
@@ -55,6 +56,23 @@ def case_kube_select_container_id():
             get(s, "/no")
         t.stop()
     assert not t.spans and t.counters.get("connections_seen", 0) == 0, t.counters
+
+
+def case_kube_select_hidden_hierarchies():
+    """The tracer sees no control groups, as in a container that was given none: what starts later is found all the same, by the kernel's
+    word, and what runs already through the host's first process where that may be looked at."""
+    parts.need("unshare", "umount")
+    ids = [secrets.token_hex(32) for _ in range(2)]
+    seen = os.path.isdir("/proc/1/root/sys/fs/cgroup")
+    early = contained("early", ids[0])
+    wrap = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'umount -R /sys/fs/cgroup && exec "$@"', "sh"]
+    with Tracer(select=["--container", ids[0][:12], "--container", ids[1][:12]], wrap=wrap) as t:
+        assert seen or "/sys/fs/cgroup" in t.err, t.err
+        late = contained("late", ids[1])
+        get(early, "/early")
+        get(late, "/late")
+        t.stop()
+    assert paths(t) == (["/early"] if seen else []) + ["/late"], t.spans
 
 
 def agent(cluster, *more, node="n1"):

@@ -68,8 +68,15 @@ int probe_place(struct probe *p, uint64_t key, uint32_t bits)
 	return err == -ENOENT && !bits ? 0 : err;
 }
 
+/*
+ * Twice, and all that is looked at but process ids: what a process that changed at this very moment was found to be is put right by the
+ * second walk.
+ */
 int probe_review(struct probe *p)
 {
-	p->plan.skel->bss->keep = ~(uint32_t)SEL_KUBE;
-	return plan_walk(p->plan.skel->progs.each_task, NULL, NULL);
+	int err;
+
+	p->plan.skel->bss->keep = SEL_PID;
+	err = plan_walk(p->plan.skel->progs.each_task, NULL, NULL);
+	return err ? err : plan_walk(p->plan.skel->progs.each_task, NULL, NULL);
 }
