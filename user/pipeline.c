@@ -23,6 +23,7 @@
 #include "probe/probe.h"
 #include "probe/record.h"
 #include "self_traced.h"
+#include "stages.h"
 #include "texts.h"
 #include "trace/await.h"
 #include "trace/cause.h"
@@ -30,11 +31,7 @@
 #include "trace/span.h"
 #include "trace/tail.h"
 
-#define MAX_PROCESSES 4096
-#define MAX_WAITING 16384
 #define MAX_AWAITING 16384 /* exchanges that wait for their pod */
-#define MAX_TRACES 16384	 /* of the tail stage: open, or decided lately */
-#define SPAN_MEMORY (16 * 1024) /* a span that waits for its trace has so much of --memory-limit */
 
 struct pipeline {
 	const struct config *config;
@@ -255,54 +252,16 @@ static void tell_self_traced(struct pipeline *p)
 
 /* configuration → stages */
 
-static uint32_t links_of(const char *list)
-{
-	static const struct {
-		const char *name;
-		uint32_t bits;
-	} words[] = { { "header", LINK_HEADER },
-		      { "thread", LINK_THREAD },
-		      { "connection", LINK_CONNECTION },
-		      { "all", LINK_HEADER | LINK_THREAD | LINK_CONNECTION } };
-	struct slice rest = slice_str(list), word;
-	uint32_t bits = 0;
-
-	while (slice_split(&rest, ',', &word))
-		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-			if (slice_eq(slice_trim(word), slice_str(words[i].name)))
-				bits |= words[i].bits;
-	return bits;
-}
-
-static uint8_t semconv_of(const char *word)
-{
-	return !strcmp(word, "both")	 ? SEMCONV_STABLE | SEMCONV_LEGACY :
-	       !strcmp(word, "legacy") ? SEMCONV_LEGACY :
-					 SEMCONV_STABLE;
-}
-
 static struct host *make_host(struct pipeline *p)
 {
-	const struct config_identity *id = &p->config->identity;
-	const struct config_kube *kube = &p->config->kube;
+	struct host_config c;
 
-	return host_new(&(struct host_config){
-		.proc = "/proc",
-		.service_name = slice_str(id->service_name),
-		.environment = slice_str(id->environment),
-		.cluster = slice_str(id->cluster_name),
-		.extra = p->texts.resource,
-		.n_extra = id->resource.n,
-		.max_processes = MAX_PROCESSES,
-		.live = p->live.probe != NULL,
-		.pods = p->live.pods,
-		.naming = { .app_labels = kube->app_labels,
-			    .labels = (const char *const *)kube->pod_label.v,
-			    .n_labels = kube->pod_label.n },
-		.pod_wait = kube->wait,
-		.on_facts = on_facts,
-		.arg = p,
-	});
+	stages_host(p->config, &p->texts, &c);
+	c.live = p->live.probe != NULL;
+	c.pods = p->live.pods;
+	c.on_facts = on_facts;
+	c.arg = p;
+	return host_new(&c);
 }
 
 static struct address_book *make_book(struct pipeline *p)
@@ -318,12 +277,12 @@ static struct address_book *make_book(struct pipeline *p)
 
 static struct cause *make_cause(struct pipeline *p)
 {
-	return cause_new(&(struct cause_config){ .links = links_of(p->config->trace.link),
-						 .link_timeout = p->config->trace.link_timeout,
-						 .max_waiting = MAX_WAITING,
-						 .rng = &p->rng },
-			 &(struct cause_sink){ .placed = on_placed, .expect = on_expect, .settle = on_settle,
-					       .hidden = on_hidden, .arg = p });
+	struct cause_config c;
+
+	stages_cause(p->config, &c);
+	c.rng = &p->rng;
+	return cause_new(&c, &(struct cause_sink){ .placed = on_placed, .expect = on_expect, .settle = on_settle,
+						   .hidden = on_hidden, .arg = p });
 }
 
 static struct await *make_await(struct pipeline *p)
@@ -333,56 +292,26 @@ static struct await *make_await(struct pipeline *p)
 					       .settle = on_settle, .arg = p });
 }
 
-static void warn_shadowed(const struct sampler *s)
-{
-	const char *rule, *by;
-
-	if (sampler_shadowed(s, &rule, &by))
-		log_warn("--sample-rule \"%s\" never matches: \"%s\" comes first and takes all that it would", rule, by);
-}
-
-static int make_sampler(struct pipeline *p)
-{
-	struct sample_config c;
-	char error[512];
-	int r;
-
-	config_sample(p->config, &c);
-	r = sampler_new(&p->sampler, &c, error, sizeof(error));
-	if (r)
-		return log_ret(r, "%s", error);
-	warn_shadowed(p->sampler);
-	return 0;
-}
-
 static struct tail *make_tail(struct pipeline *p, uint64_t seed)
 {
-	const struct config *c = p->config;
+	struct tail_config c;
 
-	return tail_new(&(struct tail_config){ .sampler = p->sampler,
-					       .pool = &p->pool,
-					       .timeout = c->trace.link_timeout,
-					       .max_spans = (uint32_t)(c->limits.memory_limit / SPAN_MEMORY),
-					       .max_traces = MAX_TRACES,
-					       .seed = seed },
-			&(struct tail_sink){ .decided = on_decided, .arg = p });
+	stages_tail(p->config, &c);
+	c.sampler = p->sampler;
+	c.pool = &p->pool;
+	c.seed = seed;
+	return tail_new(&c, &(struct tail_sink){ .decided = on_decided, .arg = p });
 }
 
 static struct conn_table *make_conns(struct pipeline *p)
 {
-	const struct config *c = p->config;
+	struct conn_config c;
 
-	return conn_table_new(
-		&(struct conn_config){
-			.max_connections = (uint32_t)c->limits.max_connections,
-			.memory_limit = c->limits.memory_limit / 4,
-			.request_timeout = c->protocols.request_timeout,
-			.protocols = p->protocols,
-			.proto = { .capture = p->texts.capture, .n_capture = p->texts.n_capture },
-			.pool = &p->pool,
-		},
-		&(struct exchange_sink){ .begin = on_begin, .end = on_end, .abandon = on_abandon, .arg = p },
-		&(struct verdict_sink){ .set = on_verdict, .frames = on_frames, .ask = on_ask, .arg = p });
+	stages_conn(p->config, &p->texts, &c);
+	c.protocols = p->protocols;
+	c.pool = &p->pool;
+	return conn_table_new(&c, &(struct exchange_sink){ .begin = on_begin, .end = on_end, .abandon = on_abandon, .arg = p },
+			      &(struct verdict_sink){ .set = on_verdict, .frames = on_frames, .ask = on_ask, .arg = p });
 }
 
 int pipeline_new(struct pipeline **out, const struct config *config, const struct pipeline_live *live,
@@ -401,14 +330,9 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 	rng_seed(&p->rng, seed[0], seed[1]);
 	arena_pool_init(&p->pool, config->limits.memory_limit / 4 * 3);
 	r = texts_init(&p->texts, config);
-	p->describe = (struct describe_config){ .semconv = semconv_of(config->identity.semconv),
-						.max_value = config->protocols.max_attribute_length,
-						.keep_query = p->texts.keep_query,
-						.n_keep_query = config->protocols.keep_query.n,
-						.plain_headers = p->texts.plain,
-						.n_plain_headers = p->texts.n_plain };
+	stages_describe(config, &p->texts, &p->describe);
 	if (!r)
-		r = make_sampler(p);
+		r = stages_sampler(config, &p->sampler);
 	if (!r)
 		r = export_setup_init(&p->setup, config);
 	if (!r)
@@ -475,17 +399,11 @@ void pipeline_turn(struct pipeline *p, uint64_t now)
 
 int pipeline_sampling(struct pipeline *p, const struct config *config)
 {
-	struct sample_config c;
-	char error[512];
-	int r;
+	int r = stages_sampler(config, &p->sampler);
 
-	self_traced_configure(&p->self_traced, config, p->live.probe != NULL);
-	config_sample(config, &c);
-	r = sampler_configure(p->sampler, &c, error, sizeof(error));
-	if (r)
-		return log_ret(r, "%s: nothing was changed", error);
-	warn_shadowed(p->sampler);
-	return 0;
+	if (!r)
+		self_traced_configure(&p->self_traced, config, p->live.probe != NULL);
+	return r;
 }
 
 struct sampler *pipeline_sampler(struct pipeline *p)

@@ -2,7 +2,7 @@
 /*
  * Fuzz target for cause: the input is a program, eight bytes a step, that begins, ends and abandons exchanges in few
  * processes, contexts and connections, at any time, forwards or backwards. Whatever it does: each exchange is placed
- * once, below a span that was placed before it and does not begin later, and nothing is left.
+ * once, below a span that was placed before it and does not begin later, never below one that is hidden, and nothing is left.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/scope.h"
 #include "base/table.h"
+#include "base/stats.h"
 #include "trace/cause.h"
 
 #define OPEN_MAX 32
@@ -37,6 +38,14 @@ static void need(bool truth)
 		abort();
 }
 
+static bool hides; /* one of the two processes gives no spans */
+
+static uint16_t on_hidden(void *arg, const struct exchange *x)
+{
+	(void)arg;
+	return hides && x->req_first.pid == 2 ? STAT_drop_excluded : 0;
+}
+
 static void on_placed(void *arg, struct exchange *x, const struct placement *p)
 {
 	static const uint8_t zero[16];
@@ -45,12 +54,13 @@ static void on_placed(void *arg, struct exchange *x, const struct placement *p)
 	(void)arg;
 	need(memcmp(p->span_id, zero, 8) && memcmp(p->trace_id, zero, 16));
 	need(!memcmp(p->parent_id, zero, 8) == !p->link);
-	need(!p->parent_remote || p->link == LINK_HEADER);
+	need(!p->parent_remote || p->link == LINK_HEADER || hides);
+	need(p->hidden == on_hidden(NULL, x));
 	for (unsigned i = 0; i < n_spans && !found && p->link && !p->parent_remote; i++)
 		found = !memcmp(spans[i].id, p->parent_id, 8) && spans[i].start <= p->start;
 	need(found || !p->link || p->parent_remote);
 	need(n_spans < SPANS_MAX);
-	memcpy(spans[n_spans].id, p->span_id, 8);
+	memcpy(spans[n_spans].id, p->hidden ? zero : p->span_id, 8);
 	spans[n_spans++].start = p->start;
 	exchange_free(x);
 }
@@ -187,7 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct rng rng;
 	struct cause_config config = { .links = 7, .link_timeout = NS_PER_S, .max_waiting = 20, .rng = &rng };
-	struct cause_sink sink = { .placed = on_placed, .expect = on_expect, .settle = on_settle };
+	struct cause_sink sink = { .placed = on_placed, .expect = on_expect, .settle = on_settle, .hidden = on_hidden };
 	struct cause *c;
 
 	if (size > SPANS_MAX * sizeof(struct step))
@@ -198,6 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	n_spans = n_begun = n_gone = 0;
 	n_expected = 0;
 	expected_sum = 0;
+	hides = size % sizeof(struct step) % 2; /* what is left of the last step */
 	c = cause_new(&config, &sink);
 	need(c);
 	for (; size >= sizeof(struct step); data += sizeof(struct step), size -= sizeof(struct step)) {
