@@ -29,6 +29,13 @@ class Net:
         self.web = parts.start([*self.wrap, parts.PYTHON, os.path.join(parts.APPS, "web.py"), f":::{PORT}"], "web")
         self.get("127.0.0.1", "/up", "--retry", "20", "--retry-connrefused", "--retry-delay", "1")
 
+    def rewrite(self, address, to):
+        """As the node's proxy does it: packets to the one go to the other."""
+        parts.need("nft")
+        parts.tool([*self.wrap, "ip", "route", "add", address, "dev", "lo"])
+        parts.tool([*self.wrap, "nft", "add table ip nat; add chain ip nat out { type nat hook output priority -100; }; "
+                    f"add rule ip nat out ip daddr {address} tcp dport {PORT} dnat to {to}:{PORT}"])
+
     def get(self, host, path, *args):
         host = f"[{host}]" if ":" in host else host
         parts.tool([*self.wrap, "curl", "-sS", "--max-time", "20", *args, f"http://{host}:{PORT}{path}"])
@@ -63,12 +70,14 @@ def case_kube_peers():
     c.pod("kube-system", "proxy", ip="192.0.2.1", host_network=True)
     c.pod("shop", "till-1", node="n2", ip="10.2.0.7")
     service(c, "shop", "till", "10.96.0.50", {"10.2.0.7": "till-1", "10.2.0.8": "till-2"})
+    service(c, "bank", "vault", "10.96.0.60", {"10.2.0.9": "vault-1"})
     service(c, "shop", "till-too", "10.96.0.51", {"10.2.0.8": "till-2"})
     caller = c.pod("shop", "caller", run=False)
-    net = Net("10.1.0.5", "10.1.0.6", "192.0.2.1", "10.2.0.7", "10.2.0.8", "10.96.0.50", "10.77.0.1", "fd00::5")
+    net = Net("10.1.0.5", "10.1.0.6", "192.0.2.1", "10.2.0.7", "10.2.0.8", "10.2.0.9", "10.96.0.50", "10.77.0.1", "fd00::5")
+    net.rewrite("10.96.0.60", "10.2.0.9")
     want = {"10.1.0.5": ("web", "shop"), "fd00::5": ("web", "shop"), "10.1.0.6": ("bare", "shop"), "192.0.2.1": (None, None),
-            "127.0.0.1": (None, None), "10.77.0.1": (None, None), "10.96.0.50": ("till", "shop"), "10.2.0.7": ("till", "shop"),
-            "10.2.0.8": (None, None)}
+            "127.0.0.1": (None, None), "10.77.0.1": (None, None), "10.96.0.50": ("till", "shop"), "10.96.0.60": ("vault", "bank"),
+            "10.2.0.7": ("till", "shop"), "10.2.0.8": (None, None)}
     rec = parts.path("rec")
     with Tracer("--kubeconfig", c.kubeconfig("agent", c.agent(RULES)), "--node-name", "n1", "--kube-services", "--record", rec,
                 "--semconv", "both", "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", PORT]) as t:
