@@ -127,30 +127,37 @@ enum tls_kind { /* what the result of a call says of the plaintext that moved; 0
 	TLS_HOLE,      /* result: bytes that no buffer of ours holds */
 	TLS_NOTHING,   /* none moved */
 	TLS_NAME,      /* none moved; const uint8_t **buffer, unsigned *out are the protocol's name */
+	TLS_SPENT,     /* what it moved was told by a call inside */
 	TLS_DATUM,     /* none moved; *buffer is { pointer, length } of the protocol's name */
 };
 
-struct tls_call { /* the call that a thread is in, or was in when we saw it last */
+struct tls_call {
 	__u64 session;
 	__u64 buffer, length;
 	__u64 out;	/* address of a count */
 	__u64 sp;	/* stack pointer where it began */
-	__u64 inner_sp; /* of the outermost call inside */
+	__u64 outer_sp; /* of the outermost of those that it is inside of (wraps) */
 	__u64 carrier;	/* connection id of the socket that was used inside, 0: none */
-	__u16 sure;	/* 1 << enum tls_kind: every return of such calls is seen */
-	__u8 kind;	/* enum tls_kind */
+	__u8 kind;	/* enum tls_kind; 0: none */
 	__u8 dir;	/* enum ev_dir */
-	__u8 nested;	/* calls inside that have not returned */
+	__u8 wraps;	/* calls of the same session around it, whose ends tell nothing new */
 	__u8 mixed;	/* more than one socket was used inside */
 	__u8 polled;	/* epoll watches it */
-	__u8 reserved;
+	__u8 reserved[3];
 };
 
-struct { /* pid_tgid → the call; other execution contexts than threads have keys that no thread has */
+struct tls_thread { /* the calls that a thread is in, as far as we know: the end of one may go unseen */
+	struct tls_call now;
+	struct tls_call below; /* of another session, around that one: TLS inside TLS */
+	__u16 sure;	       /* 1 << enum tls_kind: every end of such calls is seen */
+	__u16 reserved[3];
+};
+
+struct { /* by pid_tgid */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
-	__type(value, struct tls_call);
+	__type(value, struct tls_thread);
 } tls_calls SEC(".maps") __weak;
 
 struct { /* socket's address → session that was given its descriptor, until the socket is used */
@@ -411,7 +418,7 @@ extern __u64 conn_ids; /* the last one given */
 extern __u32 procs_changes; /* what was looked up in procs before the last one may not hold any more */
 extern __u32 ready;	/* sockets that existed before have been marked */
 extern __u64 tls_blind[TLS_SLOTS];   /* by process id: when ciphertext was seen whose socket is not known, boot time */
-extern __u32 tls_threads[TLS_SLOTS]; /* by thread id: calls of sessions in progress. 0: none of the thread, certainly */
+extern __u32 tls_threads[TLS_SLOTS]; /* by thread id: threads that are in a call of a session. 0: none, certainly */
 extern __u32 tls_awaits[TLS_SLOTS];  /* by process id: entries in awaited. 0: none of the process, certainly */
 extern __u64 conns_ended[ENDED_SLOTS]; /* by connection id: the last one that ended */
 extern __u32 keep; /* enum sel_kind: a walk over all tasks leaves what is known of these */

@@ -2,14 +2,14 @@
 #define BY_READING
 #include "session.h"
 
-checked_alone int session_nested(__u64 who, __u64 id, __u32 polled)
+/* A socket was used inside this call. */
+inline_always int note(struct tls_call *call, __u64 who, __u64 id, __u32 polled)
 {
-	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &who);
-	struct session_key key = { 0 };
+	struct session_key key = { .session = call->session, .tgid = who >> 32 };
 	struct session *s;
 	int claims = 0;
 
-	if (!call || !call->kind)
+	if (!call->kind)
 		return 0;
 	if (call->carrier == id)
 		claims = CLAIM_NOTED;
@@ -18,10 +18,15 @@ checked_alone int session_nested(__u64 who, __u64 id, __u32 polled)
 	else
 		call->carrier = id;
 	call->polled |= polled;
-	key.session = call->session;
-	key.tgid = who >> 32;
 	s = session_find(&key);
 	return s && s->carrier == id ? claims | CLAIM_CARRIED : claims;
+}
+
+checked_alone int session_nested(__u64 who, __u64 id, __u32 polled)
+{
+	struct tls_thread *t = bpf_map_lookup_elem(&tls_calls, &who);
+
+	return t ? note(&t->now, who, id, polled) | note(&t->below, who, id, polled) : 0;
 }
 
 checked_alone int session_met(__u64 who, __u64 id, __u64 addr)

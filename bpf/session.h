@@ -61,16 +61,22 @@ subprog int conn_claims(struct conn *c, struct sock *sk, __u64 who, int dir)
 	return claims;
 }
 
+/* The end of a call was not seen. That is normal where only ends that move something pass a probe. */
+inline_always void tls_unseen(const struct tls_thread *t, const struct tls_call *c)
+{
+	if (t->sure & (1 << (c->kind & 15)) && c->kind != TLS_SPENT)
+		count(KC_TLS_UNFINISHED, 1);
+}
+
 /* A thread ends, perhaps in the middle of a TLS call: another one may get its number. */
 inline_always void tls_forget(__u64 who)
 {
 	__u32 *calls = &tls_threads[(__u32)who & (TLS_SLOTS - 1)];
-	struct tls_call *c = *calls ? bpf_map_lookup_elem(&tls_calls, &who) : NULL;
+	struct tls_thread *t = *calls ? bpf_map_lookup_elem(&tls_calls, &who) : NULL;
 
-	if (!c || !c->kind)
+	if (!t || !t->now.kind)
 		return;
-	if (c->sure & (1 << (c->kind & 15)))
-		count(KC_TLS_UNFINISHED, 1);
+	tls_unseen(t, &t->now);
 	bpf_map_delete_elem(&tls_calls, &who);
 	__sync_fetch_and_add(calls, -1);
 }

@@ -164,13 +164,13 @@ SEC("uprobe")
 int tls_cipher(struct pt_regs *regs)
 {
 	__u64 who = bpf_get_current_pid_tgid();
-	struct tls_call *c;
+	struct tls_thread *t;
 
 	if (!tls_threads[(__u32)who & (TLS_SLOTS - 1)] || (__s32)ARG2(regs) < CIPHER_HEAD || !proc_selected(who >> 32))
 		return 0;
-	c = bpf_map_lookup_elem(&tls_calls, &who);
-	if (c && c->kind)
-		session_enciphers(c, ARG1(regs), who);
+	t = bpf_map_lookup_elem(&tls_calls, &who);
+	if (t && t->now.kind)
+		session_enciphers(&t->now, ARG1(regs), who);
 	return 0;
 }
 

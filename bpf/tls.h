@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * Calls of TLS libraries: a program at a function's beginning notes the call (tls_begin), one at its end hands over what it moved
- * (tls_end). `key` names the execution context: the thread's pid_tgid, or process id << 32 | a number with bit 31 set, which no
- * thread has. Of calls inside each other the outermost counts. A process that is not selected costs the look-up that says so.
+ * (tls_end). A process that is not selected costs the look-up that says so.
+ *
+ * Calls of one session inside each other (a function of the library that calls another) are the innermost ones, each of which tells what
+ * it moved; the ends around them tell nothing. Calls of different sessions inside each other (TLS inside TLS) count both. Ends go unseen:
+ * by a jump, with a thread, and as a rule where only those that move something pass a probe. Every end has a beginning of its own, which
+ * stands on top; what is left below by unseen ends is dropped when the stack is seen to be shorter, and never gets another one's end.
  *
  * For programs at user-space probes: a file that includes this defines BY_READING before.
  */
@@ -14,87 +18,110 @@
 #include "session.h"
 #include "task.h"
 
-#define TLS_NEST_MAX (256 * 1024) /* bytes of stack below a call in which another one is taken to be inside it */
-#define TLS_FRAME_MAX (32 * 1024) /* of stack that a function takes before its probe */
+#define TLS_FRAME_MAX (32 * 1024) /* of stack that a function takes before its probe, at most */
+#define TLS_FRAME 512		  /* ... as a rule */
 
 /* This process has a session that uses no socket: user space is told once. A global function. */
 int mapped_blind(__u32 tgid);
 
-/* ---- the call in progress ---- */
+/* ---- the calls in progress ---- */
 
 inline_always void tls_thread_add(__u64 key, int n)
 {
 	__sync_fetch_and_add(&tls_threads[(__u32)key & (TLS_SLOTS - 1)], n);
 }
 
-/* Its end was not seen. Not seeing it is normal where only ends that move something pass a probe. */
-inline_always void tls_unfinished(struct tls_call *c)
+/* The call on top is over, seen or not. */
+inline_always void tls_pop(struct tls_thread *t)
 {
-	if (c->sure & (1 << c->kind))
-		count(KC_TLS_UNFINISHED, 1);
+	t->now = t->below;
+	t->below.kind = 0;
 }
 
-/* Called inside the call in progress? sp 0: not known, so no. */
-inline_always bool tls_inside(struct tls_call *c, __u64 sp)
+/* Calls that began where the stack is now, or deeper, are over; but for one that jumped into the one that begins, whose end comes as well. */
+inline_always void tls_drop(struct tls_thread *t, const struct tls_call *next)
 {
-	if (!sp || sp >= c->sp || c->sp - sp > TLS_NEST_MAX)
-		return false;
-	if (!c->nested || sp >= c->inner_sp) { /* the one before has returned */
-		c->nested = 0;
-		c->inner_sp = sp;
+	NO_UNROLL
+	for (int i = 0; i < 2; i++) {
+		if (!t->now.kind || t->now.sp > next->sp || (t->now.sp == next->sp && t->now.session == next->session))
+			return;
+		tls_unseen(t, &t->now);
+		tls_pop(t);
 	}
-	c->nested++;
-	return true;
 }
 
-/* `now` says what the call is: kind, dir, session, buffer, length, out, sp. */
-inline_always void tls_begin(__u64 key, const struct tls_call *now)
+/* A call begins inside another one of the same session, or after the unseen end of that: it is as good as that one, from now on. */
+inline_always void tls_replace(struct tls_thread *t, const struct tls_call *next)
 {
-	struct tls_call *c = bpf_map_lookup_elem(&tls_calls, &key);
-	__u16 sure;
+	__u8 wraps = t->now.wraps + (t->now.kind != TLS_SPENT);
+	__u64 outer_sp = t->now.wraps ? t->now.outer_sp : t->now.sp;
 
-	if (!c) {
-		if (!bpf_map_update_elem(&tls_calls, &key, now, BPF_ANY))
-			tls_thread_add(key, 1);
-		return;
+	t->now = *next;
+	t->now.wraps = wraps;
+	t->now.outer_sp = outer_sp;
+}
+
+/* `next` says what the call is: kind, dir, session, buffer, length, out, sp. */
+inline_always void tls_begin(__u64 key, const struct tls_call *next)
+{
+	static const struct tls_thread none;
+	struct tls_thread *t = bpf_map_lookup_elem(&tls_calls, &key);
+
+	if (!t) {
+		bpf_map_update_elem(&tls_calls, &key, (void *)&none, BPF_ANY);
+		t = bpf_map_lookup_elem(&tls_calls, &key);
+		if (!t)
+			return;
 	}
-	if (!c->kind)
+	if (!t->now.kind)
 		tls_thread_add(key, 1);
-	else if (tls_inside(c, now->sp))
+	tls_drop(t, next);
+	if (t->now.kind && t->now.session == next->session) {
+		tls_replace(t, next);
 		return;
-	else if (c->sp != now->sp || c->session != now->session) /* else one jumped into the other */
-		tls_unfinished(c);
-	sure = c->sure;
-	*c = *now;
-	c->sure = sure;
+	}
+	if (t->now.kind) {
+		if (t->below.kind)
+			tls_unseen(t, &t->below);
+		t->below = t->now;
+	}
+	t->now = *next;
 }
 
-/* What an end leaves on the stack of what its beginning saw there. */
-inline_always bool tls_end_inside(const struct tls_call *c, __u64 sp, bool every)
+/* The call on top is over; of calls around it the ends are still to come. */
+inline_always void tls_over(struct tls_thread *t)
 {
-	return every ? sp <= c->inner_sp + RETURN_SIZE : sp < c->inner_sp + RETURN_SIZE;
+	__u8 wraps = t->now.wraps;
+	__u64 outer_sp = t->now.outer_sp;
+
+	if (!wraps) {
+		tls_pop(t);
+		return;
+	}
+	t->now.kind = TLS_SPENT;
+	t->now.wraps = wraps - 1;
+	t->now.sp = outer_sp;
+	t->now.carrier = 0;
 }
 
-/* The outermost call ends here: a copy of it. every: no end of such calls goes unseen. sp 0: not known. */
+/* A call ends here: a copy of it, unless it is one whose end tells nothing. every: no end of such calls goes unseen. */
 inline_always bool tls_finish(__u64 key, __u64 sp, bool every, struct tls_call *out)
 {
-	struct tls_call *c = bpf_map_lookup_elem(&tls_calls, &key);
+	struct tls_thread *t = bpf_map_lookup_elem(&tls_calls, &key);
 
-	if (!c || !c->kind)
+	if (!t || !t->now.kind)
 		return false;
-	if (sp && c->nested && tls_end_inside(c, sp, every)) {
-		c->nested--;
-		return false;
+	if (t->below.kind && sp > t->now.sp + RETURN_SIZE + TLS_FRAME) { /* the one inside has ended unseen */
+		tls_unseen(t, &t->now);
+		tls_pop(t);
 	}
-	*out = *c;
+	*out = t->now;
 	if (every)
-		c->sure |= 1 << (c->kind & 15);
-	c->kind = 0;
-	tls_thread_add(key, -1);
-	if (!sp || sp <= out->sp + RETURN_SIZE + TLS_FRAME_MAX)
-		return true;
-	count(KC_TLS_UNFINISHED, 1); /* the end of one further up */
-	return false;
+		t->sure |= 1 << (out->kind & 15);
+	tls_over(t);
+	if (!t->now.kind)
+		tls_thread_add(key, -1);
+	return out->kind != TLS_SPENT && sp <= out->sp + RETURN_SIZE + TLS_FRAME_MAX;
 }
 
 /* ---- its session ---- */

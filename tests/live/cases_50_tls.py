@@ -31,8 +31,8 @@ def secure(server):
     return server
 
 
-def tls_server(how="thread", env=None):
-    return secure(parts.python_app("tls.py", *certificate(), how, name=how, env=env))
+def tls_server(how="thread", env=None, name=None):
+    return secure(parts.python_app("tls.py", *certificate(), how, name=name or how, env=env))
 
 
 def tls_nginx(**more):
@@ -40,10 +40,11 @@ def tls_nginx(**more):
     return secure(parts.nginx(listen=" ssl http2", server=f"ssl_certificate {cert}; ssl_certificate_key {key};", **more))
 
 
-def connect(port, protocols=None, starttls=b""):
+def connect(port, protocols=None, starttls=b"", options=0):
     """A TLS connection of this process, which is traced as well."""
     c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
+    c.options |= options
     if protocols:
         c.set_alpn_protocols(protocols)
     s = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -422,3 +423,56 @@ def case_tls_selected_by_port():
             assert parts.curl(url + "/x", "-k")[1]["code"] == 200
         t.stop()
     assert {s["server.port"] for s in t.spans} == {yes.port} and len(t.spans) == 2, t.spans
+
+
+# ---- what real libraries rarely do ----
+
+def odd(what):
+    """Runs apps/oddtls.c: (tracer, paths of the requests it has sent)."""
+    parts.need("gcc")
+    binary = parts.path("oddtls")
+    parts.tool(["gcc", "-O1", "-g", "-pthread", "-rdynamic", "-o", binary, os.path.join(parts.APPS, "oddtls.c")])
+    parts.start([binary, "wait", parts.free_port()], "wait")  # so that its probes are there when the tracer is ready
+    with Tracer() as t:
+        paths = parts.tool([binary, what, parts.free_port()]).text.split()
+        t.stop()
+    for s in t.spans:
+        assert not s.parent or t.spans.by_id()[s.parent].path == s.path, s
+    assert "tls_calls_unfinished" in t.counters or what != "jumped", dict(t.counters)
+    return t, paths
+
+
+def case_tls_odd_nested():
+    """Of calls inside each other the outermost counts, whatever the inner ones say."""
+    t, paths = odd("nested")
+    assert len(paths) == 5
+    both_sides(t, paths)
+    nothing_unread(t)
+
+
+def case_tls_odd_jumped():
+    """A call that never returns: plain connections are not taken for its own."""
+    t, paths = odd("jumped")
+    both_sides(t, paths)
+    for s in t.spans.of(SERVER):
+        assert s["url.scheme"] == ("http" if "plain" in s.path else "https"), s.attrs
+
+
+def case_tls_odd_died():
+    """Threads that end in the middle of a call, and others that get their numbers."""
+    t, paths = odd("died")
+    both_sides(t, paths)
+
+
+def case_tls_odd_again():
+    """A handle that stands for another socket each time."""
+    t, paths = odd("again")
+    both_sides(t, paths)
+    assert len({s["network.peer.port"] for s in t.spans.of(SERVER)}) == 5, t.spans
+
+
+def case_tls_odd_beside():
+    """Another socket in the middle of calls: the session keeps its own."""
+    t, paths = odd("beside")
+    both_sides(t, paths)
+    nothing_unread(t)

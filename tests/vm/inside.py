@@ -35,6 +35,23 @@ def answer(c):
         c.send(wire.ok(m[0].split()[1].encode()))
 
 
+KTLS = 8  # SSL_OP_ENABLE_KTLS
+
+
+def over_tls(server, kind, options=0):
+    with cases_50_tls.connect(server.port, options=options) as s:
+        r = cases_50_tls.Reader(s)
+        for i in range(10):
+            s.sendall(cases_50_tls.get(f"/{kind}/{i}"))
+            assert r.answer() == 200
+    return 10
+
+
+def ktls_sockets():
+    """Of how many sockets the kernel has enciphered a direction."""
+    return sum(int(n) for n in re.findall(r"^Tls[TR]xSw\s+(\d+)", parts.read("/proc/net/tls_stat"), re.M))
+
+
 class Traffic:
     """Servers and connections, some of which are there before the tracer."""
 
@@ -45,6 +62,7 @@ class Traffic:
         self.unix = wire.Raw(answer, self.path, forking=True)
         self.nginx = parts.nginx(files={"file": b"x" * 100000}) if shutil.which("nginx") else None
         self.tls = cases_50_tls.tls_server() if shutil.which("openssl") else None
+        self.ktls = cases_50_tls.tls_server(env={"TLS_OPTIONS": str(KTLS)}, name="ktls") if self.tls else None
         self.old = wire.connect(self.tcp.addr)
         self.old.get("/unseen")
 
@@ -85,12 +103,18 @@ class Traffic:
     def inside_tls(self):
         if not self.tls:
             raise parts.Skip("openssl is not installed")
-        with cases_50_tls.connect(self.tls.port) as s:
-            r = cases_50_tls.Reader(s)
-            for i in range(10):
-                s.sendall(cases_50_tls.get(f"/inside_tls/{i}"))
-                assert r.answer() == 200
-        return 10
+        return over_tls(self.tls, "inside_tls")
+
+    def kernel_tls(self):
+        """The kernel enciphers: the library's calls and the socket both show plaintext, which must be told once."""
+        if not self.ktls:
+            raise parts.Skip("openssl is not installed")
+        subprocess.run(["modprobe", "tls"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before = ktls_sockets()
+        n = over_tls(self.ktls, "kernel_tls", KTLS)
+        if ktls_sockets() == before:
+            print("kernel_tls: neither this kernel nor this OpenSSL does it", flush=True)
+        return n
 
     def curl(self):
         """Two requests of a program that starts, connects, asks and ends."""
@@ -100,7 +124,7 @@ class Traffic:
 
 
 NESTED = 'records_missed{kind="nested"}'
-KINDS = ("keep_alive", "many", "before", "unix_socket", "sendfile", "inside_tls", "curl")
+KINDS = ("keep_alive", "many", "before", "unix_socket", "sendfile", "inside_tls", "kernel_tls", "curl")
 
 
 def of_kind(spans, kind):

@@ -5,8 +5,7 @@
  * differs from site to site.
  *
  * A call begins at a program that reads arguments and ends at UPROBE_DONE or UPROBE_RETURN, which serve every shape. Functions that
- * call each other may all be given: of nested calls the outermost counts. Where a call's end is not seen, nothing is handed over for
- * it, and the next call of the thread takes its place.
+ * call each other may all be given: what moves is told once. Where a call's end is not seen, nothing is handed over for it.
  */
 #ifndef SPANDREL_PROBE_UPROBE_H
 #define SPANDREL_PROBE_UPROBE_H
