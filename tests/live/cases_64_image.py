@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The image of deploy/Dockerfile, started by runc as the manifests say, tracing a program in another container of a pod."""
-import json
 import os
-import re
-import urllib.request
 
 import containers
 import kube_kit
@@ -34,12 +31,18 @@ class Agent:
         data = data.replace("0.0.0.0:9464", f"127.0.0.1:{self.port}")
         with open(os.path.join(conf, "spandrel.conf"), "w") as f:
             f.write(data if config is None else config)
-        mount = Mount(cluster, cluster.agent(), name="account-" + os.path.basename(overlay))
+        paths = {v["name"]: v["hostPath"]["path"] for v in spec["volumes"] if "hostPath" in v}
+        host = {m["mountPath"]: (paths[m["name"]], not m.get("readOnly")) for m in spec["containers"][0]["volumeMounts"] if m["name"] in paths}
+        # the rights are those of the manifests
+        cluster.kubectl("apply", "-f", "-", stdin=kustomize(overlay))
+        token = cluster.account_token("spandrel", "spandrel")
+        wait_until(lambda: cluster.may(token), "the account's rights")
+        mount = Mount(cluster, token, name="account-" + os.path.basename(overlay))
         os.chmod(cluster.dir, 0o755)
         self.container = containers.Container(
             containers.image("spandrel"), [*spec["containers"][0]["args"], "--file", "/out/spans.json", *options], self.context,
             {**mount.env, "SPANDREL_NODE_NAME": "n1"},
-            {"/etc/spandrel": (conf, False), "/out": (self.out, True), kube_kit.MOUNT: (mount.dir, False)},
+            {**host, "/etc/spandrel": (conf, False), "/out": (self.out, True), kube_kit.MOUNT: (mount.dir, False)},
             host_pid=spec["hostPID"], name="agent-" + os.path.basename(overlay))
         wait_until(lambda: "spandrel: tracing" in self.container.log or not self.container.running, "the ready line")
         assert "spandrel: tracing" in self.container.log, self.container.log
