@@ -17,7 +17,9 @@ tests="$tests mandoc systemd"
 # servers and clients of HTTP/2, what the gRPC programs of tests/live are built with
 tests="$tests nghttp2-server python3-venv"
 # TLS libraries in files of their own: a static one, a wheel's
-tests="$tests libssl-dev python3-pip util-linux nftables"
+tests="$tests libssl-dev python3-pip util-linux"
+# addresses that a node rewrites, as for ClusterIPs
+tests="$tests nftables"
 languages="node:nodejs npm:npm go:golang-go cargo:cargo java:default-jdk-headless mvn:maven"
 # control groups, containers and images of the tests with Kubernetes
 tests="$tests buildah runc mmdebstrap golang-github-containers-common libcap2-bin"
