@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """--listen: pages, formats, addresses, hostile clients; and that whoever asks the tracer is not traced."""
 import contextlib
+import json
 import os
 import re
 import signal
@@ -137,6 +138,32 @@ def case_listen_gauges():
         until(lambda: key not in metrics(addr), "end of it")
         t.stop()
     assert len(t.spans.of(SERVER)) == 1
+
+
+def case_listen_dashboards():
+    """What the dashboard and the alerts ask for is there, labels included."""
+    top = os.path.join(parts.HERE, "../../deploy")
+    board, alerts = parts.read(os.path.join(top, "grafana/spandrel.json")), parts.read(os.path.join(top, "prometheus/alerts.yaml"))
+    asked = [t["expr"] for p in json.loads(board)["panels"] for t in p["targets"]] + re.findall(r"^ +expr: (.*)$", alerts, re.M)
+    gone = f"http://127.0.0.1:{parts.free_port()}"
+    web = parts.threading_server()
+    with listening("--otlp-endpoint", gone, "--kube", "on", "--kube-api", gone, "--node-name", "n", check=False) as t:
+        with wire.connect(web.addr) as c:
+            c.send(b"GET /open HTTP/1.1\r\n")  # so that requests_open has a row
+            c.send(b"Host: x\r\nContent-Length: 5\r\n\r\n")
+            until(lambda: any(k.startswith("requests_open") for k in metrics(address(t))), "open request")
+            families = openmetrics.read(get(address(t), "/metrics", f"Accept: {OPEN}")[2], True)
+        t.stop(status=None)
+    labels = {}
+    for f in families.values():
+        for name, found in f.samples:
+            labels.setdefault(name, set()).update(k for k, _ in found)
+    assert len(asked) > 15, asked
+    for expr in asked:
+        names = re.findall(r"\b(?:spandrel|process)_[a-z_]+", expr.replace('".*spandrel.*"', ""))
+        assert names and all(n in labels for n in names), (expr, [n for n in names if n not in labels])
+        for word in re.findall(r"by \(([^)]*)\)", expr):
+            assert set(word.replace(" ", "").split(",")) <= {"instance"}.union(*(labels[n] for n in names)), expr
 
 
 def case_listen_not_traced():
