@@ -32,7 +32,7 @@ static const struct row {
 	{ CAP_SYS_PTRACE, SHOULD, true, "other users' processes: executable, environment, what they have mapped" },
 	{ CAP_DAC_READ_SEARCH, SHOULD, true, "other users' files: executables and TLS libraries, in containers too; keys and tokens" },
 	{ CAP_CHECKPOINT_RESTORE, SHOULD, true, "TLS libraries that were replaced while programs use them" },
-	{ CAP_SYS_ADMIN, MAY, false, "probes in files, where the kernel wants it (6.16 and newer, and fixes of older ones) and has no uprobe_multi" },
+	{ CAP_SYS_ADMIN, MAY, false, "probes in files, on kernels without uprobe_multi (before 6.6) that want it for perf's" },
 	{ CAP_SYS_RESOURCE, MAY, false, "at the start, before 5.11: memory of maps beyond RLIMIT_MEMLOCK" },
 	{ CAP_SYSLOG, MAY, false, "at the start, where kernel.kptr_restrict is 1: telling connections that kTLS has taken over" },
 	{ CAP_NET_BIND_SERVICE, MAY, false, "at the start: --listen on a port below 1024" },
@@ -169,7 +169,7 @@ static void check_files(FILE *out, const struct probe *p, uint64_t have)
 	bool works = probe_works(p) & PROBE_FILES;
 
 	fprintf(out, "%-40s %-8s for TLS%s\n", "probes in files, with these capabilities", works ? "yes" : "no",
-		works || have & CAP_BIT(CAP_SYS_ADMIN) ? "" : ": this kernel may want CAP_SYS_ADMIN for them");
+		works || have & CAP_BIT(CAP_SYS_ADMIN) ? "" : ": this kernel may want CAP_SYS_ADMIN for them, or kernel.perf_event_paranoid below 3");
 }
 
 void privilege_check_kept(FILE *out, const struct config *c, const struct probe *p)
