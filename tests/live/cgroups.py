@@ -25,15 +25,9 @@ def hierarchies():
 
 
 def folders(version):
-    """Where a container's processes are listed: the v2 hierarchy, or the v1 hierarchies that a kubelet uses."""
-    all_of = hierarchies()
-    if version == 2:
-        chosen = ["v2"]
-    else:
-        chosen = [h for h in ("cpu", "cpu,cpuacct", "cpuacct", "pids", "systemd") if h in all_of]
-    if not chosen or any(c not in all_of for c in chosen):
-        raise parts.Skip(f"no control groups of version {version}")
-    return {c: all_of[c] for c in chosen}
+    """Where a container's processes are listed: the v2 hierarchy, or the v1 hierarchies that a kubelet uses; {} if there are none."""
+    names = ("v2",) if version == 2 else ("cpu", "cpu,cpuacct", "cpuacct", "pids", "systemd")
+    return {h: where for h, where in hierarchies().items() if h in names}
 
 
 def pod_path(uid, driver="systemd", qos="burstable"):
@@ -62,8 +56,10 @@ def make(path, version=2):
     """The folders of a path, in each hierarchy of that version; returns them."""
     if not _made:
         parts.at_end(remove_all)
-    out = []
-    for root in folders(version).values():
+    out, roots = [], folders(version)
+    if not roots:
+        raise parts.Skip(f"no control groups of version {version}")
+    for root in roots.values():
         folder = root + path
         for _ in range(100):  # another case may be taking the parents away
             with contextlib.suppress(FileNotFoundError):
