@@ -3,13 +3,15 @@
 how: thread (handshake and requests in the thread of the connection), fork (handshake before the fork, requests behind it), asyncio
 (the library enciphers into memory), starttls (as PostgreSQL: 8 bytes, an S, then TLS), close (HTTP/1.0: the end of the connection
 ends the body). TLS_OPTIONS are bits of SSL_OP_….
-/bytes/N answers N bytes, /status/N answers N. GROUND names a file that gets a line for each request."""
+/bytes/N answers N bytes, /status/N answers N. GROUND names a file that gets a line for each request. RTT: seconds that
+the network would take before the handshake."""
 import asyncio
 import http.server
 import os
 import socketserver
 import ssl
 import sys
+import time
 
 HOST, PORT = sys.argv[1].rsplit(":", 1)
 HOW = sys.argv[4]
@@ -44,6 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 asked += self.request.recv(8 - len(asked))
             self.request.sendall(b"S")
         if HOW != "fork":
+            time.sleep(float(os.environ.get("RTT", "0")))
             self.request = context().wrap_socket(self.request, server_side=True)
         super().setup()
 
