@@ -3,12 +3,13 @@
 import json
 import os
 import re
+import time
 
 import backends
 import kube_kit
 import parts
 from kube_kit import ApiError, Cluster
-from spandrel import run
+from spandrel import Tracer, run
 
 DEPLOY = os.path.join(os.path.dirname(os.path.dirname(parts.HERE)), "deploy")
 KUSTOMIZE = os.path.join(DEPLOY, "kubernetes")
@@ -228,3 +229,93 @@ def case_deploy_options():
     assert status == 0, err
     status, _, err = run("--config", conf, "--check", env={"SPANDREL_KUBE_SERVICES": "perhaps"})
     assert status == 2, "a wrong value is not noticed: the test proves nothing"
+
+
+class Network:
+    """Network namespaces joined by a bridge, each with an address and with names of the others: pods, as far as programs in them can tell."""
+
+    def __init__(self, names, services):
+        parts.need("ip", "nsenter", "unshare")
+        self.pids, self.addr = {}, {n: f"10.99.0.{i + 1}" for i, n in enumerate(names)}
+        for name in names:
+            p = parts.start(["unshare", "--net", "--mount", "--propagation", "private", "sleep", "infinity"], "net-" + name)
+            kube_kit.wait_until(lambda: os.readlink(f"/proc/{p.pid}/ns/net") != os.readlink("/proc/self/ns/net"), "a network namespace")
+            self.pids[name] = p.pid
+        hub = names[0]
+        self.run(hub, "ip", "link", "add", "br0", "type", "bridge")
+        self.run(hub, "ip", "link", "set", "br0", "up")
+        for i, name in enumerate(names):
+            self.run(name, "ip", "link", "set", "lo", "up")
+            link = "br0"
+            if name != hub:
+                link = "eth0"
+                self.run(hub, "ip", "link", "add", f"port{i}", "type", "veth", "peer", "name", "eth0", "netns", str(self.pids[name]))
+                self.run(hub, "ip", "link", "set", f"port{i}", "master", "br0", "up")
+            self.run(name, "ip", "addr", "add", self.addr[name] + "/24", "dev", link)
+            self.run(name, "ip", "link", "set", link, "up")
+        hosts = parts.path("hosts")
+        with open(hosts, "w") as f:
+            f.write("127.0.0.1 localhost\n" + "".join(f"{self.addr[n]} {s}\n" for s, ns in services.items() for n in ns))
+        for name in names:
+            self.run(name, "mount", "--bind", hosts, "/etc/hosts")
+
+    def inside(self, name):
+        return ["nsenter", f"--net=/proc/{self.pids[name]}/ns/net", f"--mount=/proc/{self.pids[name]}/ns/mnt"]
+
+    def run(self, name, *argv):
+        return parts.tool([*self.inside(name), *argv])
+
+    def start(self, name, program, port, *argv):
+        p = parts.start([*self.inside(name), program, *argv], name)
+        ready = ["sh", "-c", f"ss -Htln 'sport = :{port}' | grep -q ."]
+        kube_kit.wait_until(lambda: parts.tool([*self.inside(name), *ready], ok=False).returncode == 0 or p.poll() is not None, f"{name} at {port}")
+        assert p.poll() is None, f"{name}: {parts.read(parts.path(name + '.log'))}"
+
+
+def case_deploy_gateway():
+    """The gateway's and the samplers' configurations, unchanged but for the time to wait, with two agents as of two nodes: each trace
+    arrives whole or not at all, slow ones always, and both samplers had a part in it."""
+    c = Cluster()
+    maps = config_maps(c, "overlays/gateway")
+    net = Network(["gateway", "sampler-0", "sampler-1", "tempo"],
+                  {"sampler.spandrel.svc": ["sampler-0", "sampler-1"], "tempo.spandrel.svc": ["tempo"]})
+    for name in ("gateway", "sampler"):
+        with open(parts.path(name + ".yaml"), "w") as f:
+            f.write(maps[name]["config.yaml"])
+    soon, store, out = parts.path("soon.yaml"), parts.path("store.yaml"), parts.path("kept.jsonl")
+    with open(soon, "w") as f:
+        json.dump({"processors": {"tail_sampling": {"decision_wait": "6s"}}}, f)
+    with open(store, "w") as f:
+        json.dump({"receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "0.0.0.0:4317"}}}}, "exporters": {"file": {"path": out, "flush_interval": "50ms"}},
+                   "service": {"telemetry": {"metrics": {"level": "none"}}, "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}}}}, f)
+    collector = backends.program("collector")
+    net.start("tempo", collector, 4317, "--config", "file:" + store)
+    for name in ("sampler-0", "sampler-1"):
+        net.start(name, collector, 4317, "--config", "file:" + parts.path("sampler.yaml"), "--config", "file:" + soon)
+    net.start("gateway", collector, 4318, "--config", "file:" + parts.path("gateway.yaml"))
+    back = parts.threading_server(name="back")
+    front = parts.threading_server(name="front", backend=back.url)
+    node = {"wrap": net.inside("gateway")}
+    traces = {f"{i + 1:032x}": i % 3 == 0 for i in range(24)}  # every third is slow
+    with Tracer("--otlp-endpoint", "http://127.0.0.1:4318", select=["--pid", front.pid], name="one", **node) as one:
+        with Tracer("--otlp-endpoint", "http://127.0.0.1:4318", select=["--pid", back.pid], name="two", **node) as two:
+            parts.parallel(lambda t: parts.curl(f"{front.url}/copy/{t}{'?sleep=1100' if traces[t] else ''}", "-H", f"traceparent: 00-{t}-{'b' * 16}-01"), traces)
+            two.stop()
+        one.stop()
+    assert len(one.spans) == 2 * len(traces) and len(two.spans) == len(traces), (len(one.spans), len(two.spans))
+
+    def kept():
+        found = {}
+        for line in parts.read(out).splitlines(keepends=True):
+            for s in backends.from_otlp(json.loads(line)) if line.endswith("\n") else []:
+                found[s.trace] = found.get(s.trace, 0) + 1
+        return found
+    slow = {t for t, s in traces.items() if s}
+    kube_kit.wait_until(lambda: slow <= set(kept()) and all(n == 3 for n in kept().values()), f"all slow traces, whole: {kept()}")
+    time.sleep(2)  # what should not come would come now
+    got = kept()
+    assert set(got.values()) == {3} and set(got) <= set(traces), got
+    assert len(got) < len(traces), "nothing was dropped"
+    for name in ("sampler-0", "sampler-1"):
+        sizes = re.findall(r"bytes_received:(\d+)", net.run(name, "ss", "-tinH", "state", "established", "sport = :4317").text)
+        assert sum(map(int, sizes)) > 1000, f"{name} had no part in it: {sizes}"
