@@ -331,6 +331,46 @@ def case_kube_token_ends():
     check_all(t.spans)
 
 
+def case_kube_ipv6():
+    """The server has an IPv6 address: in a pod's environment without brackets; by client certificate instead of a token."""
+    if not os.path.exists("/proc/net/if_inet6") or "00000000000000000000000000000001" not in parts.read("/proc/net/if_inet6"):
+        raise parts.Skip("no IPv6 here")
+    c = Cluster(host="::1")
+    c.node("n1")
+    mount = Mount(c, c.agent())
+    c.allow("client")
+    cert = {"client-certificate": c.file("client.pem"), "client-key": c.file("client.key")}
+    one = Server(c.pod("shop", "one", ip="fd00::1"))
+    ways = {"pod": {"auth": ["--kube", "auto"], "env": mount.env, "wrap": mount.wrap},
+            "certificate": {"auth": ["--kubeconfig", c.kubeconfig("certificate", **cert)]}}
+    for name, way in ways.items():
+        with Agent(c, "--kube-wait", "30s", name=name, **way) as t:
+            one.ask(2)
+            t.stop()
+        check_only(t.spans, one)
+        one = Server(one.pod)
+
+
+def case_kube_authority_changes():
+    """The server's certificate is one of a new authority: nobody is trusted until the kubelet has swapped ca.crt."""
+    c = Cluster()
+    c.node("n1")
+    token = c.agent()
+    mount = Mount(c, token)
+    one = Server(c.pod("shop", "one", ip="10.1.0.1"))
+    with Agent(c, "--kube-wait", "60s", auth=["--kube", "auto"], env=mount.env, wrap=mount.wrap) as t:
+        settle(t, 1)
+        c.new_authority()
+        t.wait_metric("kube_errors{reason=\"tls\"}", 1)
+        one.ask(2)
+        two = Server(c.pod("shop", "two", ip="10.1.0.2")).ask(2)
+        mount.rotate(token)
+        settle(t, 2)
+        two.ask()
+        t.stop()
+    check_all(t.spans)
+
+
 def case_kube_too_many():
     """The server puts the agent off with 429 (priority and fairness), then lets it in."""
     c = Cluster()

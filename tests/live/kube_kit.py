@@ -61,17 +61,17 @@ class ApiError(Exception):
 
 
 class Cluster:
-    def __init__(self, name="kube", watch_cache=True, flags=()):
+    def __init__(self, name="kube", watch_cache=True, host="127.0.0.1", flags=()):
         self.dir = parts.path(name)
         os.makedirs(self.dir)
-        self.name, self.flags = name, [*flags, f"--watch-cache={'true' if watch_cache else 'false'}"]
+        self.host, self.name, self.flags = host, name, [*flags, f"--watch-cache={'true' if watch_cache else 'false'}"]
         self.apiserver, etcd = program("kube-apiserver"), program("etcd")
         self.certificates()
         self.token = secrets.token_hex(16)
         with open(self.file("tokens.csv"), "w") as f:
             f.write(f'{self.token},admin,admin,system:masters\n')
-        self.port, self.etcd_port, peer = parts.free_port(), parts.free_port(), parts.free_port()
-        self.url = f"https://127.0.0.1:{self.port}"
+        self.port, self.etcd_port, peer = parts.free_port(host), parts.free_port(), parts.free_port()
+        self.url = f"https://{f'[{host}]' if ':' in host else host}:{self.port}"
         at = f"http://127.0.0.1:{self.etcd_port}"
         parts.start([etcd, "--name", "one", "--data-dir", self.file("etcd"), "--unsafe-no-fsync", "--listen-client-urls", at,
                      "--advertise-client-urls", at, "--listen-peer-urls", f"http://127.0.0.1:{peer}", "--log-level", "warn",
@@ -87,15 +87,24 @@ class Cluster:
         parts.need("openssl")
         otlp_sink.make_certificates(self.dir)
         parts.tool(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.file("accounts.key")])
-        self.ca = self.file("ca.pem")
+        self.tls, self.ca = self.dir, self.file("ca.pem")
+
+    def new_authority(self):
+        """The server is one of another authority from here on; accounts and their tokens stay."""
+        self.stop()
+        self.tls = self.file("tls-2")
+        os.mkdir(self.tls)
+        otlp_sink.make_certificates(self.tls)
+        self.ca = os.path.join(self.tls, "ca.pem")
+        self.start()
 
     # the server
 
     def start(self):
         f = self.file
         self.proc = parts.start([
-            self.apiserver, f"--etcd-servers=http://127.0.0.1:{self.etcd_port}", "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
-            f"--secure-port={self.port}", f"--tls-cert-file={f('server.pem')}", f"--tls-private-key-file={f('server.key')}",
+            self.apiserver, f"--etcd-servers=http://127.0.0.1:{self.etcd_port}", f"--bind-address={self.host}", "--advertise-address=127.0.0.1",
+            f"--secure-port={self.port}", f"--tls-cert-file={self.tls}/server.pem", f"--tls-private-key-file={self.tls}/server.key",
             f"--client-ca-file={self.ca}", f"--token-auth-file={f('tokens.csv')}", "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={f('accounts.key')}", f"--service-account-signing-key-file={f('accounts.key')}",
             "--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount",
@@ -196,7 +205,7 @@ class Cluster:
         def busy():
             if self.code(token) == 429:
                 return True
-            s = ssl.create_default_context(cafile=self.ca).wrap_socket(socket.create_connection(("127.0.0.1", self.port)), server_hostname="127.0.0.1")
+            s = ssl.create_default_context(cafile=self.ca).wrap_socket(socket.create_connection((self.host, self.port)), server_hostname=self.host)
             s.sendall((f"POST /api/v1/namespaces/{namespace}/configmaps HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {hog}\r\n"
                        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n").encode())
             self.hogging.append(s)
@@ -220,7 +229,7 @@ class Cluster:
     # requests
 
     def raw(self, method, path, body=None, token=None, kind="application/json"):
-        c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE, context=ssl.create_default_context(cafile=self.ca))
+        c = http.client.HTTPSConnection(self.host, self.port, timeout=PATIENCE, context=ssl.create_default_context(cafile=self.ca))
         with contextlib.closing(c):
             c.request(method, path, body, {"Authorization": "Bearer " + (token or self.token), "Content-Type": kind, "Accept": "application/json"})
             r = c.getresponse()
@@ -285,6 +294,13 @@ class Cluster:
             self.create(rbac + "clusterrolebindings", {
                 "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
                 "subjects": [{"kind": "ServiceAccount", "namespace": namespace, "name": name}]})
+
+    def allow(self, user):
+        """A user, as client certificates name them by CN, may do what an agent's account may."""
+        self.agent()
+        rbac = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+        self.create(rbac, {"metadata": {"name": user}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "spandrel"},
+                           "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]})
 
     def account_token(self, namespace, name, secret=None):
         """A token by TokenRequest; bound to a Secret it ends with it."""
@@ -480,4 +496,4 @@ class Mount:
     @property
     def env(self):
         """What a kubelet tells its pods by the environment."""
-        return {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.cluster.port)}
+        return {"KUBERNETES_SERVICE_HOST": self.cluster.host, "KUBERNETES_SERVICE_PORT": str(self.cluster.port)}

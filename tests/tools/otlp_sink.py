@@ -167,7 +167,7 @@ def make_certificates(folder):
     for ca in "ca", "other":
         run("req", "-x509", *key, "-keyout", ca + ".key", "-out", ca + ".pem", "-days", "2", "-subj", "/CN=test " + ca)
     with open(os.path.join(folder, "san"), "w", encoding="ascii") as f:
-        f.write("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        f.write("subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost\n")
     for who in "server", "client":
         run("req", *key, "-keyout", who + ".key", "-out", who + ".csr", "-subj", "/CN=" + who)
         run("x509", "-req", "-in", who + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
