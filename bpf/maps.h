@@ -148,7 +148,7 @@ struct tls_call {
 
 struct tls_thread { /* the calls that a thread is in, as far as we know: the end of one may go unseen */
 	struct tls_call now;
-	struct tls_call below; /* of another session, around that one: TLS inside TLS */
+	struct tls_call below; /* around that one: of another session (TLS inside TLS), or about other bytes */
 	__u16 sure;	       /* 1 << enum tls_kind: every end of such calls is seen */
 	__u16 reserved[3];
 };

@@ -61,6 +61,22 @@ inline_always void tls_replace(struct tls_thread *t, const struct tls_call *next
 	t->now.outer_sp = outer_sp;
 }
 
+inline_always bool tls_moves(const struct tls_call *c)
+{
+	return c->kind <= TLS_HOLE;
+}
+
+/*
+ * Inside a call that moves bytes one of the same session moves the same ones, or it is another matter: a handshake that completes inside
+ * a write tells the program, which asks there for the protocol's name.
+ */
+inline_always bool tls_same_work(const struct tls_call *c, const struct tls_call *next)
+{
+	if (c->session != next->session)
+		return false;
+	return !tls_moves(c) || (tls_moves(next) && c->dir == next->dir);
+}
+
 /* `next` says what the call is: kind, dir, session, buffer, length, out, sp. */
 inline_always void tls_begin(__u64 key, const struct tls_call *next)
 {
@@ -76,7 +92,7 @@ inline_always void tls_begin(__u64 key, const struct tls_call *next)
 	if (!t->now.kind)
 		tls_thread_add(key, 1);
 	tls_drop(t, next);
-	if (t->now.kind && t->now.session == next->session) {
+	if (t->now.kind && tls_same_work(&t->now, next)) {
 		tls_replace(t, next);
 		return;
 	}

@@ -18,6 +18,8 @@ tests="$tests mandoc systemd"
 tests="$tests nghttp2-server python3-venv"
 # TLS libraries in files of their own: a static one, a wheel's
 tests="$tests libssl-dev python3-pip util-linux"
+# programs that people run with TLS
+tests="$tests python3-requests python3-uvicorn postgresql postgresql-client wget gnutls-bin"
 # addresses that a node rewrites, as for ClusterIPs
 tests="$tests nftables"
 languages="node:nodejs npm:npm go:golang-go cargo:cargo java:default-jdk-headless mvn:maven"
@@ -82,30 +84,33 @@ if [ -n "$tools" ]; then
 	fi
 fi
 
-# nginx is for tests, which start their own: the package shall neither start it now nor at the next boot.
+# nginx and PostgreSQL are for tests, which start their own: the packages shall neither start them now nor at the next boot.
 policy=/usr/sbin/policy-rc.d
-fresh_nginx=
+fresh=
 case " $missing " in
-*" nginx-light "*) installed nginx || fresh_nginx=yes ;;
+*" nginx-light "*) installed nginx || fresh=nginx ;;
+esac
+case " $missing " in
+*" postgresql "*) fresh="$fresh postgresql" ;;
 esac
 made_policy=
-if [ -n "$fresh_nginx" ] && [ ! -e $policy ]; then
+if [ -n "$fresh" ] && [ ! -e $policy ]; then
 	made_policy=yes
 	trap '$sudo rm -f $policy' EXIT
 	trap 'exit 1' INT TERM HUP
-	printf '#!/bin/sh\n[ "$1" = nginx ] && exit 101\nexit 0\n' | $sudo tee $policy >/dev/null
+	printf '#!/bin/sh\ncase "$1" in nginx|postgresql*) exit 101 ;; esac\nexit 0\n' | $sudo tee $policy >/dev/null
 	$sudo chmod 755 $policy
 fi
 
 echo "make deps: installing$missing $tools $absent"
 # shellcheck disable=SC2086 # lists of words
 apt install -y --no-install-recommends $missing $tools $absent >/dev/null
-if [ -n "$fresh_nginx" ]; then
+for service in $fresh; do
 	if command -v systemctl >/dev/null; then
-		$sudo systemctl disable --quiet nginx 2>/dev/null || true
+		$sudo systemctl disable --quiet "$service" 2>/dev/null || true
 	elif command -v update-rc.d >/dev/null; then
-		$sudo update-rc.d nginx disable >/dev/null 2>&1 || true
+		$sudo update-rc.d "$service" disable >/dev/null 2>&1 || true
 	fi
-fi
+done
 "$here/find-bpftool" >/dev/null || { echo "make deps: no bpftool that works was found" >&2; exit 1; }
 echo "make deps: done"

@@ -365,6 +365,7 @@ const struct proto_ops http1_ops = {
 	.resync = http1_resync,
 	.keep = http1_keep,
 	.amend = http1_amend,
+	.same = http_same,
 	.method = grpc_method,
 	.fill = http_fill,
 };

@@ -351,6 +351,7 @@ const struct proto_ops http2_ops = {
 	.inherit = session_inherit,
 	.keep = http2_keep,
 	.amend = http2_amend,
+	.same = http_same,
 	.method = grpc_method,
 	.fill = http_fill,
 };

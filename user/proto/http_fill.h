@@ -24,6 +24,8 @@ struct http_view {
 
 /* The request is a struct http1_message, or with `major` 2 a struct http2_message; so is the answer. */
 void http_fill(struct description *d, const struct call *call);
+/* For proto_ops.same: method and target, where both were seen whole. */
+bool http_same(const struct call *a, const struct call *b);
 
 /* http_view.c: borrows from the call and from d's arena. */
 void http_view_init(struct http_view *v, struct description *d, const struct call *call);

@@ -116,6 +116,18 @@ static void find_target(struct http_view *v)
 		v->target.authority = req->known[H1_AUTHORITY];
 }
 
+static bool same_text(struct slice a, struct slice b)
+{
+	return !a.n || !b.n || slice_eq(a, b);
+}
+
+bool http_same(const struct call *a, const struct call *b)
+{
+	const struct http1_message *x = (const struct http1_message *)a->req, *y = (const struct http1_message *)b->req;
+
+	return x->m.truncated || y->m.truncated || (same_text(x->method, y->method) && same_text(x->target, y->target));
+}
+
 void http_view_init(struct http_view *v, struct description *d, const struct call *call)
 {
 	*v = (struct http_view){ .call = call, .req = (const struct http1_message *)call->req,

@@ -168,6 +168,9 @@ struct proto_ops {
 	/* Adds `more` (OUT_MORE) to a kept head. Without memory it is left out, and the head says that it is truncated. */
 	void (*amend)(struct message *kept, const struct message *more, struct arena *arena);
 
+	/* May these two, each seen at one end of a connection, be the same request? As far as they tell. NULL: nothing tells. */
+	bool (*same)(const struct call *a, const struct call *b);
+
 	/* Of an RPC: its full method's name, which --exclude-method is matched against; else empty. NULL: never one. */
 	struct slice (*method)(const struct call *call);
 

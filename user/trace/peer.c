@@ -104,13 +104,19 @@ static bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 	return a->port == b->port && !memcmp(a->addr, b->addr, sizeof(a->addr));
 }
 
+/* Where bytes went unseen at one end places may lie; what was asked does not. */
+static bool same_words(const struct exchange *a, const struct exchange *b)
+{
+	return a->call.proto != b->call.proto || !a->call.proto || !a->call.proto->same || a->call.proto->same(&a->call, &b->call);
+}
+
 /* Two ends (of either kind) of one request. */
 static bool same_request(const struct exchange *a, const struct exchange *b)
 {
 	const struct conn_info *c = &a->call.conn, *d = &b->call.conn;
 	bool swapped = a->call.server != b->call.server;
 
-	if ((c->family == FAM_UNIX) != (d->family == FAM_UNIX) || c->tls != d->tls)
+	if ((c->family == FAM_UNIX) != (d->family == FAM_UNIX) || c->tls != d->tls || !same_words(a, b))
 		return false;
 	if (c->family == FAM_UNIX)
 		return same_place(a, b) &&
