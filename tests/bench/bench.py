@@ -236,6 +236,16 @@ def against_others(rounds, seconds):
     return rows
 
 
+def tls_probe(rounds):
+    """What a probe costs a call of a TLS library, by where it stands."""
+    if platform.machine() != "x86_64":
+        return []
+    out = subprocess.run([os.environ["TLS_PROBE_BIN"], str(rounds), "200"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    ns = dict(line.rsplit(": ", 1) for line in out.splitlines())
+    rows = [("SSL_write and SSL_read of 1,000 bytes over memory, ns", ns.pop("none"), "")]
+    return rows + [(f"longer with probes: {name}, ns", n, "") for name, n in ns.items()]
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--rounds", type=int, default=5)
@@ -262,6 +272,8 @@ def main():
             rows += run_times(a.seconds)
         if not a.what or "http2" in a.what:
             rows += http2_bench.rows(a.rounds, a.seconds, start_sink())
+        if not a.what or "tls_probe" in a.what:
+            rows += tls_probe(a.rounds)
         if not a.what or "start" in a.what:
             rows += first_span(a.rounds)
     except parts.Skip as e:

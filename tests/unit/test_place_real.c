@@ -3,9 +3,6 @@
  * Places in this machine's TLS libraries, against what a processor does: functions are run instruction by instruction, on random
  * arguments up to the place, and in real sessions from the first instruction to the return.
  */
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <link.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
@@ -14,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "probe/place.h"
+#include "lib_kit.h"
 #include "tap.h"
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
@@ -35,55 +32,6 @@ static uint64_t chance(void)
 	x ^= x << 23;
 	rng_state[1] = x ^ y ^ (x >> 17) ^ (y >> 26);
 	return rng_state[1] + y;
-}
-
-/* ---- the functions, as their files have them: in memory a tracer's breakpoints may stand ---- */
-
-struct lib {
-	void *handle;
-	const char *strings;
-	const ElfW(Sym) *symbols;
-	size_t n;
-	char *base; /* in memory */
-	int fd;
-};
-
-static bool lib_open(struct lib *l, const char *name)
-{
-	struct link_map *m = NULL;
-
-	*l = (struct lib){ .handle = dlopen(name, RTLD_NOW), .fd = -1 };
-	if (!l->handle || dlinfo(l->handle, RTLD_DI_LINKMAP, &m))
-		return false;
-	l->base = (char *)m->l_addr;
-	l->fd = open(m->l_name, O_RDONLY | O_CLOEXEC);
-	for (const ElfW(Dyn) *d = m->l_ld; d->d_tag; d++) {
-		if (d->d_tag == DT_SYMTAB)
-			l->symbols = (const void *)d->d_un.d_ptr;
-		if (d->d_tag == DT_STRTAB)
-			l->strings = (const void *)d->d_un.d_ptr;
-	}
-	if (!l->symbols || !l->strings || l->fd < 0)
-		return false;
-	l->n = (size_t)(l->strings - (const char *)l->symbols) / sizeof(*l->symbols);
-	return true;
-}
-
-static bool lib_place(const struct lib *l, const ElfW(Sym) *s, struct place *out)
-{
-	static char code[PLACE_CODE_MAX];
-	const ElfW(Ehdr) *h = (const void *)l->base;
-	const ElfW(Phdr) *p = (const void *)(l->base + h->e_phoff);
-
-	if (ELF64_ST_TYPE(s->st_info) != STT_FUNC || !s->st_shndx || !s->st_size || s->st_size > sizeof(code))
-		return false;
-	for (int i = 0; i < h->e_phnum; i++, p++) {
-		if (p->p_type != PT_LOAD || s->st_value < p->p_vaddr || s->st_value - p->p_vaddr >= p->p_filesz)
-			continue;
-		return pread(l->fd, code, s->st_size, (off_t)(s->st_value - p->p_vaddr + p->p_offset)) == (ssize_t)s->st_size &&
-		       !place_function(slice_of(code, s->st_size), (uintptr_t)l->base + s->st_value, PLACE_X86_64, ARGS, out);
-	}
-	return false;
 }
 
 /* ---- random arguments, up to the place ---- */
@@ -169,7 +117,7 @@ static void functions_of(const char *name, size_t every)
 	for (size_t i = 0; i < l.n; i += every) {
 		struct place p;
 
-		if (!lib_place(&l, &l.symbols[i], &p) || !p.entry)
+		if (!lib_place(&l, &l.symbols[i], ARGS, &p) || !p.entry)
 			continue;
 		placed++;
 		reached += try_function(pid, &home, &l, &l.symbols[i], &p);
@@ -201,15 +149,13 @@ static int n_watches;
 
 static void watch(const struct lib *l, const char *name)
 {
-	void *f = dlsym(l->handle, name);
+	const ElfW(Sym) *s = lib_symbol(l, name);
 	struct watch *w = &watches[n_watches];
-	const ElfW(Sym) *s = NULL;
-	Dl_info info;
 
-	if (!f || !dladdr1(f, &info, (void **)&s, RTLD_DL_SYMENT) || !s)
+	if (!s)
 		return;
-	*w = (struct watch){ .name = name, .start = (uintptr_t)f };
-	n_watches += lib_place(l, s, &w->place);
+	*w = (struct watch){ .name = name, .start = (uintptr_t)l->base + s->st_value };
+	n_watches += lib_place(l, s, ARGS, &w->place);
 }
 
 static void enter(struct watch *w, const struct user_regs_struct *r, pid_t pid)
@@ -291,21 +237,6 @@ static void follow(void (*scenario)(void))
 
 static struct lib ssl, crypto;
 
-#define CALL(lib, ret, name, types, ...) (((ret(*) types)dlsym((lib)->handle, #name))(__VA_ARGS__))
-#define SSLF(ret, name, types, ...) CALL(&ssl, ret, name, types, __VA_ARGS__)
-
-static void *ssl_side(void *ctx, void *bio, bool server)
-{
-	void *s = SSLF(void *, SSL_new, (void *), ctx);
-
-	SSLF(void, SSL_set_bio, (void *, void *, void *), s, bio, bio);
-	if (server)
-		SSLF(void, SSL_set_accept_state, (void *), s);
-	else
-		SSLF(void, SSL_set_connect_state, (void *), s);
-	return s;
-}
-
 /* Each size that one side writes, the other one reads in pieces; then there is nothing, and nonsense. */
 static void ssl_calls(void *a, void *b)
 {
@@ -314,40 +245,28 @@ static void ssl_calls(void *a, void *b)
 	size_t n;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		SSLF(int, SSL_write, (void *, const void *, int), a, buf, sizes[i]);
-		while (SSLF(int, SSL_read, (void *, void *, int), b, buf, 200) > 0)
+		LIB_CALL(&ssl, int, SSL_write, (void *, const void *, int), a, buf, sizes[i]);
+		while (LIB_CALL(&ssl, int, SSL_read, (void *, void *, int), b, buf, 200) > 0)
 			;
-		SSLF(int, SSL_write_ex, (void *, const void *, size_t, size_t *), b, buf, (size_t)sizes[i], &n);
-		while (SSLF(int, SSL_read_ex, (void *, void *, size_t, size_t *), a, buf, 200, &n) > 0)
+		LIB_CALL(&ssl, int, SSL_write_ex, (void *, const void *, size_t, size_t *), b, buf, (size_t)sizes[i], &n);
+		while (LIB_CALL(&ssl, int, SSL_read_ex, (void *, void *, size_t, size_t *), a, buf, 200, &n) > 0)
 			;
 	}
-	SSLF(int, SSL_write, (void *, const void *, int), a, buf, -1);
-	SSLF(int, SSL_read, (void *, void *, int), a, buf, -1);
-	SSLF(int, SSL_write, (void *, const void *, int), a, buf, 0);
+	LIB_CALL(&ssl, int, SSL_write, (void *, const void *, int), a, buf, -1);
+	LIB_CALL(&ssl, int, SSL_read, (void *, void *, int), a, buf, -1);
+	LIB_CALL(&ssl, int, SSL_write, (void *, const void *, int), a, buf, 0);
 }
 
 static void ssl_scenario(void)
 {
-	void *ctx = SSLF(void *, SSL_CTX_new, (void *), SSLF(void *, TLS_method, (void)));
-	void *ends[2] = { 0 }, *a, *b;
+	void *a, *b;
 
-	if (!SSLF(int, SSL_CTX_set_cipher_list, (void *, const char *), ctx, "ADH:AECDH:@SECLEVEL=0"))
+	if (!ssl_pair(&ssl, &crypto, &a, &b))
 		_exit(1);
-	SSLF(long, SSL_CTX_ctrl, (void *, int, long, void *), ctx, 124, 0x303, NULL); /* TLS 1.2 at most: no certificate then */
-	CALL(&crypto, int, BIO_new_bio_pair, (void **, size_t, void **, size_t), &ends[0], 65536, &ends[1], 65536);
-	a = ssl_side(ctx, ends[0], false);
-	b = ssl_side(ctx, ends[1], true);
-	for (int i = 0; i < 20; i++) {
-		int x = SSLF(int, SSL_do_handshake, (void *), a), y = SSLF(int, SSL_do_handshake, (void *), b);
-
-		if (x == 1 && y == 1) {
-			raise(SIGUSR1);
-			ssl_calls(a, b);
-			raise(SIGUSR1);
-			_exit(0);
-		}
-	}
-	_exit(1);
+	raise(SIGUSR1);
+	ssl_calls(a, b);
+	raise(SIGUSR1);
+	_exit(0);
 }
 
 static void test_openssl__whole_calls(void)
