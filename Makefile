@@ -22,11 +22,13 @@ Q := @
 msg = @printf '  %-8s %s\n' $(1) $(2);
 endif
 
-LIBS := libbpf libelf libcurl zlib yajl yaml-0.1 libmicrohttpd capstone
+LIBS := libbpf libelf libcurl zlib yajl yaml-0.1 libmicrohttpd
+# Capstone is loaded when it is needed (user/probe/disasm.h)
+HEADERS := capstone
 WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
 CFLAGS ?= -O2 -g
 CFLAGS_ALL = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -Iinclude -Iuser -I$(BUILD)/gen -D_GNU_SOURCE \
-	-DVERSION='"$(VERSION)"' -fno-strict-aliasing $(shell $(PKG_CONFIG) --cflags $(LIBS))
+	-DVERSION='"$(VERSION)"' -fno-strict-aliasing $(shell $(PKG_CONFIG) --cflags $(LIBS) $(HEADERS))
 SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lm
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# root.sh PROGRAM FOLDER: the root of the image. The program, what it is linked with, public authorities' certificates, two
+# root.sh PROGRAM FOLDER: the root of the image. The program, what it is linked with or loads, public authorities' certificates, two
 # users' names, the licences of what is in it.
 set -eu
 
@@ -29,7 +29,10 @@ ln -s usr/lib64 "$root/lib64"
 install -d "$root/var"
 ln -s ../run "$root/var/run"
 
-ldd "$program" | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^\t\(\/[^ ]*\) (.*/\1/p' | while read -r lib; do
+{
+	ldd "$program" | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^\t\(\/[^ ]*\) (.*/\1/p'
+	ls /usr/lib/*/libcapstone.so.[0-9] # loaded when it is needed
+} | while read -r lib; do
 	put "$lib"
 	case $lib in # a name that is a link: the linker looks for the name
 	/lib/* | /lib64/*) name=/usr$lib ;;

@@ -3,10 +3,10 @@
  * x86-64. Capstone gives lengths and operands; what the kernel emulates is decided on the bytes, as the kernel does. Only
  * instructions of the lists below have effects that are relied on.
  */
-#include <capstone/capstone.h>
 #include <errno.h>
 
 #include "base/scope.h"
+#include "probe/disasm.h"
 #include "probe/place_code.h"
 
 #define ALL 0xffffu /* sixteen registers */
@@ -237,43 +237,61 @@ static void read_plain(struct op *op, const cs_insn *in)
 	}
 }
 
-static void csh_close(csh *h)
+/* One function being read. */
+struct reading {
+	struct disasm lib;
+	csh handle;
+	cs_insn *in;
+};
+
+static void reading_end(struct reading *r)
 {
-	if (*h)
-		cs_close(h);
+	if (r->in)
+		r->lib.free(r->in, 1);
+	if (r->handle)
+		r->lib.close(&r->handle);
+	disasm_unload(&r->lib);
 }
 
-static void insn_free(cs_insn **in)
+static int reading_begin(struct reading *r)
 {
-	if (*in)
-		cs_free(*in, 1);
+	int err = disasm_load(&r->lib);
+
+	if (err)
+		return err;
+	if (r->lib.open(CS_ARCH_X86, CS_MODE_64, &r->handle) != CS_ERR_OK || r->lib.option(r->handle, CS_OPT_DETAIL, CS_OPT_ON) != CS_ERR_OK)
+		return -ENOMEM;
+	r->in = r->lib.malloc(r->handle);
+	return r->in ? 0 : -ENOMEM;
+}
+
+static void read_one(struct code *c, const cs_insn *in, size_t size, uint64_t address, bool *stop)
+{
+	struct op *op = &c->ops[c->n];
+	bool narrow = in->detail->x86.prefix[2] == X86_PREFIX_OPSIZE;
+
+	*op = (struct op){ .at = (uint32_t)(in->address - address), .to = OP_OUT };
+	op->flags = emulated(in->bytes, in->size) ? OPF_EMULATED : 0;
+	if (!read_branch(op, in, size, address))
+		read_plain(op, in);
+	else if (narrow && op->kind != OP_RET)
+		*stop = true; /* its length depends on who made the processor */
+	c->n += !*stop;
 }
 
 int code_read_x86(struct code *c, struct slice bytes, uint64_t address)
 {
-	_cleanup_(csh_close) csh h = 0;
-	_cleanup_(insn_free) cs_insn *in = NULL;
+	_cleanup_(reading_end) struct reading r = { 0 };
 	const uint8_t *p = (const uint8_t *)bytes.p;
 	size_t left = bytes.n;
 	uint64_t at = address;
+	bool stop = false;
+	int err = reading_begin(&r);
 
-	if (cs_open(CS_ARCH_X86, CS_MODE_64, &h) != CS_ERR_OK || cs_option(h, CS_OPT_DETAIL, CS_OPT_ON) != CS_ERR_OK)
-		return -ENOMEM;
-	in = cs_malloc(h);
-	if (!in)
-		return -ENOMEM;
-	while (left && cs_disasm_iter(h, &p, &left, &at, in)) {
-		struct op *op = &c->ops[c->n];
-		bool narrow = in->detail->x86.prefix[2] == X86_PREFIX_OPSIZE;
-
-		*op = (struct op){ .at = (uint32_t)(in->address - address), .to = OP_OUT };
-		op->flags = emulated(in->bytes, in->size) ? OPF_EMULATED : 0;
-		if (!read_branch(op, in, bytes.n, address))
-			read_plain(op, in);
-		else if (narrow && op->kind != OP_RET)
-			break; /* its length depends on who made the processor */
-		c->n++;
-	}
+	if (err)
+		return err;
+	while (!stop && left && r.lib.next(r.handle, &p, &left, &at, r.in))
+		read_one(c, r.in, bytes.n, address, &stop);
 	c->whole = !left;
 	return 0;
 }
