@@ -708,6 +708,47 @@ static void test_connection__unix_by_keys_and_offset(void)
 	kit_stop();
 }
 
+/* The addresses of a TLS session's socket, and a place in its plaintext. */
+static struct exchange *tls_end(bool server, uint64_t off, uint64_t t)
+{
+	struct exchange *x = tcp_end(server, 4000, 0, t);
+
+	x->has_seq = false;
+	x->call.conn.tls = true;
+	x->req_off = off;
+	return x;
+}
+
+static void test_connection__tls_by_address_and_offset(void)
+{
+	for (int how = 0; how < 7; how++) {
+		struct exchange *c, *s;
+		uint64_t kc, ks;
+
+		kit_start();
+		c = tls_end(false, 33, 8);
+		s = how == 6 ? tcp_end(true, 4000, 33, 10) : tls_end(true, 33, 10);
+		switch (how) {
+		case 1: s->req_off++; break;
+		case 2: s->call.conn.mid = true; break;
+		case 3: c->call.conn.mid = true; break;
+		case 4: c->call.conn.family = s->call.conn.family = 0; break; /* the socket of neither is known */
+		case 5: s->call.conn.remote.port++; break;
+		case 6: s->req_off = 33; break; /* the ciphertext's, of all things */
+		}
+		begin(c);
+		begin(s);
+		ks = end(s, 20);
+		kc = end(c, 22);
+		cause_tick(cause, 1000 * MS);
+		if (how)
+			CHECK(is_root(kc) && is_root(ks));
+		else
+			CHECK(is_child(ks, kc, LINK_CONNECTION));
+		kit_stop();
+	}
+}
+
 static void test_connection__anything_different_is_no_match(void)
 {
 	for (int how = 0; how < 10; how++) {
@@ -1400,6 +1441,7 @@ int main(void)
 	RUN(test_connection__both_ends_in_every_order);
 	RUN(test_connection__start_of_an_earlier_client_stays);
 	RUN(test_connection__unix_by_keys_and_offset);
+	RUN(test_connection__tls_by_address_and_offset);
 	RUN(test_connection__anything_different_is_no_match);
 	RUN(test_connection__across_namespaces_by_real_addresses);
 	RUN(test_connection__two_candidates_are_none);

@@ -56,6 +56,7 @@ class Traffic:
     """Servers and connections, some of which are there before the tracer."""
 
     def __init__(self):
+        self.excuses = {}  # kind: why it shows nothing, though its requests must be seen
         self.tcp = wire.Raw(answer, forking=True)
         self.six = wire.Raw(answer, ("::1", 0), forking=True)
         self.path = parts.path("server.sock")
@@ -112,8 +113,7 @@ class Traffic:
         subprocess.run(["modprobe", "tls"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         before = ktls_sockets()
         n = over_tls(self.ktls, "kernel_tls", KTLS)
-        if ktls_sockets() == before:
-            print("kernel_tls: neither this kernel nor this OpenSSL does it", flush=True)
+        self.excuses["kernel_tls"] = None if ktls_sockets() > before else "skip: this OpenSSL, or this kernel, does not do it"
         return n
 
     def curl(self):
@@ -187,7 +187,8 @@ def run_traffic(way, result):
     if f"(way in: {way})" not in tracer.err:
         result["load"] = "the ready line does not name the way in: " + tracer.err.splitlines()[0]
     for kind, n in counts.items():
-        result[kind] = judge(tracer.spans, kind, n)
+        text = judge(tracer.spans, kind, n)
+        result[kind] = t.excuses.get(kind) or text if text == "ok" else text
     total = sum(counts.values()) * 2
     result["exact"] = "ok" if len(tracer.spans) == total else f"{len(tracer.spans)} of {total} spans"
     missed = {k: v for k, v in tracer.counters.items() if k.startswith(("records_missed", "requests_dropped", "records_invalid"))}
