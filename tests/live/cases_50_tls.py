@@ -40,11 +40,10 @@ def tls_nginx(**more):
     return secure(parts.nginx(listen=" ssl http2", server=f"ssl_certificate {cert}; ssl_certificate_key {key};", **more))
 
 
-def connect(port, protocols=None, starttls=b"", options=0):
+def connect(port, protocols=None, starttls=b""):
     """A TLS connection of this process, which is traced as well."""
     c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
-    c.options |= options
     if protocols:
         c.set_alpn_protocols(protocols)
     s = socket.create_connection(("127.0.0.1", port), timeout=30)

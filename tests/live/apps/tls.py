@@ -2,9 +2,8 @@
 """HTTP over TLS in the ways that programs use a TLS library. tls.py host:port CERT KEY how
 how: thread (handshake and requests in the thread of the connection), fork (handshake before the fork, requests behind it), asyncio
 (the library enciphers into memory), starttls (as PostgreSQL: 8 bytes, an S, then TLS), close (HTTP/1.0: the end of the connection
-ends the body). TLS_OPTIONS are bits of SSL_OP_….
-/bytes/N answers N bytes, /status/N answers N. GROUND names a file that gets a line for each request. RTT: seconds that
-the network would take before the handshake."""
+ends the body). /bytes/N answers N bytes, /status/N answers N. GROUND names a file that gets a line for each request. RTT: seconds
+that the network would take before the handshake."""
 import asyncio
 import http.server
 import os
@@ -21,7 +20,6 @@ ground = open(os.environ["GROUND"], "a", buffering=1) if os.environ.get("GROUND"
 def context():
     c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     c.load_cert_chain(sys.argv[2], sys.argv[3])
-    c.options |= int(os.environ.get("TLS_OPTIONS", "0"))
     return c
 
 
