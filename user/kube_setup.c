@@ -88,8 +88,11 @@ int kube_setup_open(struct kube_setup *s, const struct config *config, CURLM *mu
 	int r;
 
 	*s = (struct kube_setup){ 0 };
-	if (!kube_wanted(&c))
+	if (!kube_wanted(&c)) {
+		if (c.services)
+			log_warn("--kube-services: no API server to ask: expected a service account, --kubeconfig or --kube-api");
 		return 0;
+	}
 	r = open_stores(s, config);
 	return r ? r : kube_new(&s->kube, &c, s->pods, s->services, multi);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The parser is yajl. It keeps a token that is not complete, however long, so what it is given is cut first: json_clip
- * passes everything on but the ends of long strings.
+ * The parser is yajl. It keeps a token that is not complete, however long, so what it is given is cut first: all passes but the
+ * ends of long strings.
  */
 #include "host/json_path.h"
 
