@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The image of deploy/Dockerfile, started by runc as the manifests say, tracing a program in another container of a pod."""
 import os
+import urllib.request
 
 import containers
 import kube_kit
@@ -47,6 +48,14 @@ class Agent:
         wait_until(lambda: "spandrel: tracing" in self.container.log or not self.container.running, "the ready line")
         assert "spandrel: tracing" in self.container.log, self.container.log
 
+    def probe(self, path):
+        """What a kubelet's probe is answered."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as r:
+                return r.status
+        except OSError:
+            return None
+
     @property
     def spans(self):
         try:
@@ -83,6 +92,8 @@ def trace_from(overlay, check):
     assert pod.id() in parts.read(f"/proc/{traced.pid}/cgroup") and "/kubepods/" in parts.read(f"/proc/{traced.pid}/cgroup")
     agent = Agent(c, overlay)
     check(agent, status_of(agent.container.pid))
+    for path in ("/healthz", "/readyz"):
+        wait_until(lambda: agent.probe(path) == 200, path)
     parts.curl(url + "/one")
     parts.curl(untraced_url + "/two")
     wait_until(lambda: agent.spans.of(SERVER, "/one"), "the span")
