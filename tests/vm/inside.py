@@ -21,6 +21,7 @@ os.environ.setdefault("SPANDREL_BIN", os.path.join(ROOT, "build/spandrel"))
 
 import budget  # noqa: E402
 import cases_50_tls  # noqa: E402
+import cases_51_tls_find  # noqa: E402
 import parts  # noqa: E402
 import spandrel  # noqa: E402
 import wire  # noqa: E402
@@ -63,6 +64,7 @@ class Traffic:
         self.nginx = parts.nginx(files={"file": b"x" * 100000}) if shutil.which("nginx") else None
         self.tls = cases_50_tls.tls_server() if shutil.which("openssl") else None
         self.ktls = gnutls_server() if self.tls and shutil.which("gnutls-serv") else None
+        self.far = cases_50_tls.tls_server(env={"RTT": "10"}, name="far") if self.tls else None
         self.old = wire.connect(self.tcp.addr)
         self.old.get("/unseen")
 
@@ -121,6 +123,14 @@ class Traffic:
         self.excuses["kernel_tls"] = None if ktls_sockets() > before else "skip: this GnuTLS, or this kernel, does not do it"
         return 3
 
+    def loaded_later(self):
+        """A program that starts, loads a library that nobody else has, and ends. Emulated, the tracer needs some time: the server is far."""
+        if not self.far or not shutil.which("curl"):
+            raise parts.Skip("openssl or curl is not installed")
+        d = cases_51_tls_find.private_copy("later")
+        parts.curl(self.far.url + "/loaded_later/0", "-k", env={**os.environ, "LD_LIBRARY_PATH": d})
+        return 1
+
     def curl(self):
         """Two requests of a program that starts, connects, asks and ends."""
         for i in range(2):
@@ -129,7 +139,7 @@ class Traffic:
 
 
 NESTED = 'records_missed{kind="nested"}'
-KINDS = ("keep_alive", "many", "before", "unix_socket", "sendfile", "inside_tls", "kernel_tls", "curl")
+KINDS = ("keep_alive", "many", "before", "unix_socket", "sendfile", "inside_tls", "kernel_tls", "loaded_later", "curl")
 
 
 def of_kind(spans, kind):

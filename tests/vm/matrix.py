@@ -25,7 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 LIMIT = 900  # seconds for one guest
 MUST = {"fentry": tuple(kernels.KERNELS), "socktp": ("6.12", "newest", "rt", "arm64"), "kprobe": tuple(kernels.KERNELS)}
 WHAT = {"load": "loads", "keep_alive": "keep-alive", "many": "many connections", "before": "open before", "unix_socket": "UNIX socket",
-        "sendfile": "sendfile", "inside_tls": "TLS", "kernel_tls": "kTLS", "curl": "short-lived", "exact": "exact counts", "same": "same spans", "calls": "each call",
+        "sendfile": "sendfile", "inside_tls": "TLS", "kernel_tls": "kTLS", "loaded_later": "TLS later", "curl": "short-lived", "exact": "exact counts", "same": "same spans", "calls": "each call",
         "budget": "instructions, verified"}
 
 
