@@ -124,7 +124,8 @@ void tls_check_processes(FILE *out, const uint32_t *nr, size_t n)
 
 static bool is_library(const char *name)
 {
-	static const char *const patterns[] = { "libssl*.so*", "libgnutls.so*", "libnspr4.so*", "libmbedtls.so*", "libwolfssl.so*", "libs2n.so*", "librustls*.so*" };
+	static const char *const patterns[] = { "libssl*.so*",	   "libgnutls.so*", "libnspr4.so*", "libmbedtls.so*",
+						"libwolfssl.so*", "libs2n.so*",	   "librustls*.so*" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++)
 		if (!fnmatch(patterns[i], name, 0))
