@@ -15,6 +15,7 @@ union record {
 	struct ev_live live;
 	struct ev_blob blob;
 	struct ev_cgroup cgroup;
+	struct ev_mapped mapped;
 	struct ev_name name;
 	unsigned char bytes[2048];
 };
@@ -85,6 +86,20 @@ static void test_event__counts_inside_stay_inside(void)
 	r = make(EV_EXEC, sizeof(struct ev_exec));
 	CHECK(event_valid(&r.h, sizeof(r)));
 	r.exec.args_len = EV_ARGS_MAX + 1;
+	CHECK(!event_valid(&r.h, sizeof(r)));
+
+	r = make(EV_MAPPED, sizeof(struct ev_mapped) + EV_MAPPED_PATH);
+	r.mapped.what = MAPPED_FILE;
+	r.mapped.path_len = EV_MAPPED_PATH;
+	CHECK(event_valid(&r.h, sizeof(r)));
+	r.mapped.path_len++;
+	CHECK(!event_valid(&r.h, sizeof(r)));
+	r = make(EV_MAPPED, sizeof(struct ev_mapped));
+	r.mapped.what = MAPPED_EXIT;
+	CHECK(event_valid(&r.h, sizeof(r)));
+	r.mapped.path_len = 1;
+	CHECK(!event_valid(&r.h, sizeof(r)));
+	r.mapped.path_len = r.mapped.what = 0;
 	CHECK(!event_valid(&r.h, sizeof(r)));
 
 	r = make(EV_CGROUP, sizeof(struct ev_cgroup));
