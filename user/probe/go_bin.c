@@ -43,7 +43,7 @@ enum phase { FIND, NAMES, FUNCTIONS, DONE };
 
 struct go_scan {
 	int fd;
-	uint64_t size, entry, text; /* text: the section's address */
+	uint64_t size, text; /* text: the section's address */
 	enum place_arch arch;
 	struct segment segments[SEGMENTS_MAX];
 	size_t n_segments;
@@ -127,7 +127,6 @@ static int read_head(struct go_scan *s, Elf64_Ehdr *h)
 	if (memcmp(h->e_ident, ELFMAG, SELFMAG) || h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB ||
 	    place_arch_of(h->e_machine, &s->arch))
 		return -ENOEXEC;
-	s->entry = h->e_entry;
 	return 0;
 }
 
