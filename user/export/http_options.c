@@ -2,6 +2,7 @@
 #include "export/http_options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,9 +61,10 @@ static int parse_url(struct http_options *o, const char *option)
 	return 0;
 }
 
+/* By the rights in use, as open() judges: access() would leave capabilities of a user who is not root out. */
 static int check_readable(const char *option, const char *path)
 {
-	int r = path && access(path, R_OK) ? -errno : 0;
+	int r = path && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) ? -errno : 0;
 
 	return r ? log_ret(r, "%s: cannot read %s: %s", option, path, strerror(-r)) : 0;
 }

@@ -152,7 +152,7 @@ bool kube_auth_in_cluster(const struct kube_auth_config *c)
 	const char *host = getenv("KUBERNETES_SERVICE_HOST");
 	char path[PATH_MAX];
 
-	return host && *host && !access(account_file(c, "token", path), F_OK);
+	return host && *host && !faccessat(AT_FDCWD, account_file(c, "token", path), F_OK, AT_EACCESS);
 }
 
 /* With --kube-api a server may want neither. */
@@ -166,9 +166,9 @@ static int read_account(const struct kube_auth_config *c, struct login *l, char 
 		snprintf(error, size, "no API server: expected --kube-api, --kubeconfig or KUBERNETES_SERVICE_HOST");
 		return -ENOENT;
 	}
-	if (!c->api || !access(account_file(c, "token", path), F_OK))
+	if (!c->api || !faccessat(AT_FDCWD, account_file(c, "token", path), F_OK, AT_EACCESS))
 		r = read_text(account_file(c, "token", path), KUBE_TOKEN_MAX, &l->token, error, size);
-	if (!r && (!c->api || !access(account_file(c, "ca.crt", path), F_OK)))
+	if (!r && (!c->api || !faccessat(AT_FDCWD, account_file(c, "ca.crt", path), F_OK, AT_EACCESS)))
 		r = read_text(account_file(c, "ca.crt", path), KUBE_PEM_MAX, &l->ca, error, size);
 	return r;
 }
