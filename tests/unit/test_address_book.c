@@ -151,20 +151,22 @@ static void test_address_book__reused_and_replayed(void)
 static void test_address_book__a_long_replay(void)
 {
 	struct address_book *b = book_of(NULL, NULL);
-	struct {
-		struct ev_name ev;
-		char text[8];
-	} r = { .ev = { .h = { .type = EV_NAME, .len = sizeof(struct ev_name) + 8 }, .port = 80, .name_len = 3 }, .text = "web" };
+	struct ev_name *ev = calloc(1, sizeof(*ev) + 8);
 	struct pod_ip a = ip("10.0.0.1");
 
-	memcpy(r.ev.addr, a.b, sizeof(a.b));
+	ev->h = (struct ev_head){ .type = EV_NAME, .len = sizeof(*ev) + 8 };
+	ev->port = 80;
+	ev->name_len = 3;
+	memcpy(ev->text, "web", 3);
+	memcpy(ev->addr, a.b, sizeof(a.b));
 	for (uint64_t at = 1; at <= BOOK_ANSWERS + 5; at++) {
-		r.ev.at = at;
-		address_book_event(b, &r.ev);
+		ev->at = at;
+		address_book_event(b, ev);
 	}
 	CHECK_SLICE(name_at(b, "10.0.0.1", 5), "");
 	CHECK_SLICE(name_at(b, "10.0.0.1", 6), "web");
 	CHECK_SLICE(name_at(b, "10.0.0.1", BOOK_ANSWERS + 5), "web");
+	free(ev);
 	address_book_free(b);
 	address_book_free(NULL);
 }

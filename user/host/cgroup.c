@@ -23,7 +23,7 @@ static struct slice id_of(struct slice component)
 	char line[3 + COMPONENT_MAX];
 	struct slice id;
 
-	if (component.n > COMPONENT_MAX || slice_find(component, '\n') >= 0)
+	if (!component.n || component.n > COMPONENT_MAX || slice_find(component, '\n') >= 0)
 		return SLICE_NONE;
 	memcpy(line, "0::", 3);
 	memcpy(line + 3, component.p, component.n);
