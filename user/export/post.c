@@ -70,6 +70,8 @@ static CURLcode set_tls(CURL *easy, const struct post_config *c)
 
 	if (!r && c->ca)
 		r = curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca);
+	if (!r && c->ca) /* nor whom the host trusts */
+		r = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	if (!r && c->cert)
 		r = curl_easy_setopt(easy, CURLOPT_SSLCERT, c->cert);
 	if (!r && c->key)
