@@ -80,13 +80,15 @@ def case_kube_peers():
             "10.2.0.7": ("till", "shop"), "10.2.0.8": (None, None)}
     rec = parts.path("rec")
     with Tracer("--kubeconfig", c.kubeconfig("agent", c.agent(RULES)), "--node-name", "n1", "--kube-services", "--record", rec,
-                "--semconv", "both", "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", PORT]) as t:
+                "--semconv", "both", "--kube-wait", "1m", "--batch-age", "50ms",
+                "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", PORT]) as t:
         known(port)
         for i, a in enumerate(want):
             net.get(a, f"/{i}", "-H", "Host: shop.example")
         with caller.inside():
             net.get("10.1.0.6", "/late")
         caller.run()
+        t.wait_for(lambda: found(t, "/late"), "the span that waited")
         t.stop()
     for i, (a, name) in enumerate(want.items()):
         s = t.spans.one(CLIENT, f"/{i}")
