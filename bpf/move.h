@@ -145,7 +145,7 @@ inline_always bool conn_enciphered(struct conn *c, struct sock *sk, struct scrat
 		if (!op->hole)
 			source_locate(src, s, sk);
 		first = op_first(s, CIPHER_HEAD);
-		if (first && session_met(op->who, c->id, first))
+		if (first && session_met(op->who, conn_as_carrier(c), first))
 			c->flags |= CF_TLS;
 	}
 	return c->flags & CF_TLS;
@@ -177,7 +177,7 @@ inline_always void conn_moved(struct conn *c, struct sock *sk, struct scratch *s
 		conn_init(c, sk, op);
 	if (c->flags & (CF_NEVER | CF_FINAL) || !c->family) {
 		if (c->flags & CF_NEVER)
-			conn_claims(c, sk, op->who, op->dir);
+			conn_enciphered(c, sk, s, src);
 		return;
 	}
 	if (!conn_place(c, sk, op))

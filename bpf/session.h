@@ -41,6 +41,11 @@ inline_always __u16 polled(struct sock *sk, int dir)
 	return dir == DIR_RECV && file_polled(sock_file(sk)) ? EVF_POLLED : 0;
 }
 
+inline_always __u64 conn_as_carrier(const struct conn *c)
+{
+	return c->flags & CF_NEVER ? SESSION_NEVER : c->id;
+}
+
 /* Does this connection carry a session that we read? Looks into no map where neither thread nor process is about to. */
 subprog int conn_claims(struct conn *c, struct sock *sk, __u64 who, int dir)
 {
@@ -49,12 +54,11 @@ subprog int conn_claims(struct conn *c, struct sock *sk, __u64 who, int dir)
 
 	if (!c || !sk)
 		return 0;
-
 	if (tls_threads[(__u32)who & (TLS_SLOTS - 1)])
-		claims = session_nested(who, c->flags & CF_NEVER ? SESSION_NEVER : c->id, polled(sk, dir));
-	if (tls_awaits[(who >> 32) & (TLS_SLOTS - 1)] && !(c->flags & (CF_TLS | CF_NEVER))) {
+		claims = session_nested(who, conn_as_carrier(c), polled(sk, dir));
+	if (tls_awaits[(who >> 32) & (TLS_SLOTS - 1)] && !(c->flags & CF_TLS)) {
 		bpf_probe_read_kernel(&at, sizeof(at), &sk); /* a number, no pointer any more */
-		claims |= session_arrives(at, who, c->id);
+		claims |= session_arrives(at, who, conn_as_carrier(c));
 	}
 	if (claims & CLAIM_CARRIED)
 		c->flags |= CF_TLS;
