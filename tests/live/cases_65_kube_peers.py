@@ -86,16 +86,16 @@ def case_kube_peers():
         for i, a in enumerate(want):
             net.get(a, f"/{i}", "-H", "Host: shop.example")
         with caller.inside():
-            net.get("10.1.0.6", "/late")
+            net.get("10.1.0.6", "/sleep/500")  # it lives long enough to be looked at
         caller.run()
-        t.wait_for(lambda: found(t, "/late"), "the span that waited")
+        t.wait_for(lambda: found(t, "/sleep/500"), "the span that waited")
         t.stop()
     for i, (a, name) in enumerate(want.items()):
         s = t.spans.one(CLIENT, f"/{i}")
         assert peer(s) == name and s["peer.service"] == name[0], (a, s.attrs)
         assert s["server.address"] == "shop.example" and s["network.peer.address"] == a, s.attrs
         assert peer(t.spans.one(SERVER, f"/{i}")) == (None, None)
-    late = t.spans.one(CLIENT, "/late")
+    late = t.spans.one(CLIENT, "/sleep/500")
     assert peer(late) == ("bare", "shop") and late.res["k8s.pod.name"] == "caller", (late.attrs, late.res)
     out = parts.path("replayed.json")
     status, _, err = run("--replay", rec, "--file", out, "--semconv", "both")
