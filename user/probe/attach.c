@@ -3,9 +3,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/scope.h"
@@ -149,6 +152,19 @@ int plan_load(struct plan *p, const struct features *f, const struct way_row *wa
 	}
 	err = load_these(p, f, use, ring_size);
 	return err && err != -EPERM ? load_sparing(p, f, use, ring_size) : err;
+}
+
+void plan_slim(void)
+{
+	size_t size, page = (size_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = (uintptr_t)spandrel_bpf__elf_bytes(&size), to = (from + size) & ~(page - 1);
+
+	from = (from + page - 1) & ~(page - 1);
+	if (from < to)
+		madvise((void *)from, to - from, MADV_DONTNEED); /* constant: what is read again comes from our own file */
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 }
 
 /* ---- walks ---- */

@@ -138,6 +138,8 @@ int plan_load(struct plan *p, const struct features *f, const struct way_row *wa
 /* Attaches everything and walks what exists already: when it returns, all that `knobs` select is traced. 0 or -errno. */
 int plan_attach(struct plan *p, const struct features *f, const struct knobs *selected);
 void plan_detach(struct plan *p);
+/* After loading: gives back the memory that only that took, about 2 MiB. */
+void plan_slim(void);
 void plan_fini(struct plan *p);
 /* Runs an iterator over all its objects; what it writes goes to `out` (may be NULL). 0 or -errno. */
 int plan_walk(const struct bpf_program *prog, void (*out)(void *arg, const void *p, size_t n), void *arg);

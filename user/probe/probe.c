@@ -147,6 +147,7 @@ int probe_open(struct probe **out, const struct probe_config *config)
 		err = tls_start(p);
 	if (err)
 		return log_ret(err, "cannot look for TLS libraries: %s", strerror(-err));
+	plan_slim();
 	*out = TAKE_PTR(p);
 	return 0;
 }
