@@ -209,21 +209,8 @@ def case_tls_go_short_lived():
 # ---- gRPC ----
 
 def grpc(program):
-    cert, key = certificate()
-    os.environ.update(TLS_CERT=cert, TLS_KEY=key)
-    try:
-        server = kit.serve(program)
-        with Tracer(*kit.CAPTURE) as t:
-            plans = kit.mixed(120, "s", seed=7, pause=3, parent=0.5)
-            c = kit.Client(program, server, 50)
-            c.ask(plans)
-            c.end()
-            t.stop(settle=0.3)
-    finally:
-        del os.environ["TLS_CERT"], os.environ["TLS_KEY"]
-    kit.clean(t, len(plans) + 1)
-    kit.judge(t, plans, c.results, c.pid, server)
-    nothing_unread(t)
+    with kit.secure(*certificate()):
+        nothing_unread(kit.mixed_judged(program))
 
 
 def case_tls_go_grpc():

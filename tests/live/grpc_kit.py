@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs of apps/grpc: what each call is asked to be (Plan), how it went by its client's own account (Result), and
 what its spans must say. A call is met by its id, which travels as the metadata x-truth-id."""
+import contextlib
 import os
 import random
 import subprocess
 
 import parts
-from spandrel import CLIENT, ERROR, SERVER, UNSET
+from spandrel import CLIENT, ERROR, SERVER, UNSET, Tracer
 
 LANGUAGES = ("python", "aio", "go", "java", "node", "rust")
 KINDS = ("Unary", "Down", "Up", "Both")
@@ -256,3 +257,29 @@ def clean(t, calls):
     for name in LOSSES:
         assert c.sum(name) == 0, dict(c)
     assert c["requests_seen"] == 2 * calls, dict(c)
+
+
+# ---- the same over TLS ----
+
+@contextlib.contextmanager
+def secure(cert, key):
+    """Programs that are started meanwhile speak TLS."""
+    os.environ.update(TLS_CERT=cert, TLS_KEY=key)
+    try:
+        yield
+    finally:
+        del os.environ["TLS_CERT"], os.environ["TLS_KEY"]
+
+
+def mixed_judged(program, n=120):
+    """A program that calls itself, whose calls are all there, twice, and right; the tracer that saw them."""
+    server = serve(program)
+    with Tracer(*CAPTURE, name=os.path.basename(program)) as t:
+        plans = mixed(n, "s", seed=7, pause=3, parent=0.5)
+        c = Client(program, server, 50)
+        c.ask(plans)
+        c.end()
+        t.stop(settle=0.3)
+    clean(t, len(plans) + 1)
+    judge(t, plans, c.results, c.pid, server)
+    return t

@@ -9,6 +9,7 @@ LIVE_NEEDS += live-programs
 live-programs:
 	$(Q)for l in python go web java node rust; do nice tests/live/apps/grpc/build $$l >/dev/null || echo "  no gRPC programs: $$l"; done
 	$(Q)nice $(LIVE_PYTHON) tests/live/cases_52_tls_go.py || true
+	$(Q)nice $(LIVE_PYTHON) tests/live/cases_54_tls_runtimes.py || true
 
 LIVE_TESTS += 'env SPANDREL_BIN=$(abspath $(BUILD)/spandrel) $(LIVE_PYTHON) tests/live/run.py'
 

@@ -12,6 +12,8 @@ const [what, port, streams] = process.argv.slice(2);
 const { Load } = grpc.loadPackageDefinition(
 	loader.loadSync(['.', '..'].map((d) => path.join(__dirname, d, 'load.proto')).find(fs.existsSync))).spandrel.test;
 const options = { 'grpc.max_receive_message_length': 64 << 20, 'grpc.max_send_message_length': 64 << 20, 'grpc.enable_http_proxy': 0 };
+// TLS if the environment names a certificate and its key
+const [cert, key] = [process.env.TLS_CERT, process.env.TLS_KEY].map((f) => f && fs.readFileSync(f));
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const now = () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
 
@@ -138,14 +140,16 @@ function call(client, plan) {
 function serve() {
 	const server = new grpc.Server(options);
 	server.addService(Load.service, service);
-	server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (error) => {
+	server.bindAsync(`127.0.0.1:${port}`, cert ?
+		grpc.ServerCredentials.createSsl(null, [{ cert_chain: cert, private_key: key }]) : grpc.ServerCredentials.createInsecure(), (error) => {
 		if (error)
 			throw error;
 	});
 }
 
 async function drive() {
-	const client = new Load(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), options);
+	const client = new Load(`127.0.0.1:${port}`,
+		cert ? grpc.credentials.createSsl(cert) : grpc.credentials.createInsecure(), options);
 	const lines = readline.createInterface({ input: process.stdin });
 	const running = new Set();
 	for await (const line of lines) {

@@ -6,7 +6,7 @@ import time
 
 import grpc
 import grpc.aio
-from plan import CODES, OPTIONS, Plan, handlers, stub
+from plan import CODES, OPTIONS, Plan, channel_to, handlers, listen, stub
 
 
 class Service:
@@ -74,14 +74,14 @@ async def call(channel, plan, slots):
 async def serve(port):
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers((handlers(Service()),))
-    server.add_insecure_port(f"127.0.0.1:{port}")
+    listen(server, f"127.0.0.1:{port}")
     await server.start()
     await server.wait_for_termination()
 
 
 async def drive(port, streams):
     slots, calls = asyncio.Semaphore(streams), []
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) as channel:
+    async with channel_to(grpc.aio, f"127.0.0.1:{port}") as channel:
         while line := await asyncio.to_thread(sys.stdin.readline):
             await slots.acquire()
             calls.append(asyncio.create_task(call(channel, Plan(line), slots)))

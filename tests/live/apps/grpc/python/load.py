@@ -6,7 +6,7 @@ import time
 from concurrent import futures
 
 import grpc
-from plan import CODES, OPTIONS, Plan, handlers, stub
+from plan import CODES, OPTIONS, Plan, channel_to, handlers, listen, stub
 
 
 class Service:
@@ -78,10 +78,10 @@ def main():
     if what == "serve":
         server = grpc.server(futures.ThreadPoolExecutor(max_workers=128), options=OPTIONS)
         server.add_generic_rpc_handlers((handlers(Service()),))
-        server.add_insecure_port(f"127.0.0.1:{port}")
+        listen(server, f"127.0.0.1:{port}")
         server.start()
         server.wait_for_termination()
-    with grpc.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) as channel:
+    with channel_to(grpc, f"127.0.0.1:{port}") as channel:
         with futures.ThreadPoolExecutor(max_workers=int(sys.argv[3])) as pool:
             for line in iter(sys.stdin.readline, ""):
                 pool.submit(call, channel, Plan(line))

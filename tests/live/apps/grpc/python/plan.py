@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A line of a plan (../load.proto), and what both Python programs share."""
+import os
 import sys
 import time
 
@@ -11,6 +12,27 @@ CODES = {c.value[0]: c for c in grpc.StatusCode}
 OPTIONS = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20),
            ("grpc.enable_http_proxy", 0), ("grpc.so_reuseport", 0)]
 SERVICE = "spandrel.test.Load"
+
+
+def credentials():
+    """(certificate, key) if the environment names them: then TLS is spoken."""
+    return [open(os.environ[name], "rb").read() for name in ("TLS_CERT", "TLS_KEY")] if "TLS_CERT" in os.environ else None
+
+
+def listen(server, address):
+    own = credentials()
+    if own:
+        server.add_secure_port(address, grpc.ssl_server_credentials([(own[1], own[0])]))
+    else:
+        server.add_insecure_port(address)
+
+
+def channel_to(api, address):
+    """api: grpc or grpc.aio."""
+    own = credentials()
+    if own:
+        return api.secure_channel(address, grpc.ssl_channel_credentials(own[0]), options=OPTIONS)
+    return api.insecure_channel(address, options=OPTIONS)
 
 
 class Plan:
