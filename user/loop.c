@@ -182,7 +182,8 @@ static void signals_read(struct loop *l)
 			l->stop = true;
 		} else if (l->pipeline) {
 			pipeline_reopen(l->pipeline);
-			reload(l);
+			if (l->probe && !l->status.ending) /* else nothing is captured that could be selected */
+				reload(l);
 		}
 	}
 }
