@@ -74,13 +74,18 @@ static bool files_writable(const struct config *c)
 	return !c->limits.spool_dir || writable(c->limits.spool_dir);
 }
 
-/* One that is not there yet may be anybody's when it comes. */
+/* A socket that is not there yet may be anybody's when it comes. */
+static bool url_writable(const char *url)
+{
+	return strncmp(url, "unix://", 7) || writable(url + 7);
+}
+
 static bool sockets_writable(const struct config *c)
 {
 	for (size_t i = 0; i < c->export.otlp_endpoint.n; i++)
-		if (!strncmp(c->export.otlp_endpoint.v[i], "unix://", 7) && !writable(c->export.otlp_endpoint.v[i] + 7))
+		if (!url_writable(c->export.otlp_endpoint.v[i]))
 			return false;
-	return true;
+	return !c->export.zipkin_endpoint || url_writable(c->export.zipkin_endpoint);
 }
 
 static unsigned works_with(const struct probe *p, uint64_t mask)

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 
 import parts
 from spandrel import BIN, SERVER, Tracer
@@ -114,6 +115,20 @@ def case_rights_foreign_files():
         parts.curl(web.url + "/x")
         t.stop()
     assert t.counters["spans_exported"] == 2 and os.path.getsize(path) and not os.path.getsize(path + ".1"), t.counters
+
+
+def case_rights_foreign_sockets():
+    """A back end's socket that another user owns is connected to again and again: so long CAP_DAC_OVERRIDE is kept."""
+    path = parts.path("sink.sock")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path)
+        for option in ("--otlp-endpoint", "--zipkin-endpoint"):
+            for owner, wanted in ((0, False), (parts.NOBODY, True)):
+                os.chown(path, owner, owner)
+                os.chmod(path, 0o600)
+                r = parts.tool([BIN, "--check", option, "unix://" + path], ok=False)
+                left = re.search(r"^capabilities kept after the start: (.*)$", r.text, re.M)
+                assert left and ("CAP_DAC_OVERRIDE" in left[1]) == wanted, (option, owner, r.text)
 
 
 def check(*caps, user=parts.NOBODY):
