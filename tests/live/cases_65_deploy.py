@@ -158,6 +158,9 @@ def case_deploy_helm():
              "extraVolumeMounts[0].mountPath=/spool"]
     spec = daemonset(as_server_has(c, chart(*every)))["spec"]["template"]["spec"]
     assert spec["containers"][0]["image"].endswith(":9") and spec["containers"][0]["args"][-2:] == ["--log-level", "debug"], spec
+    moved = daemonset(as_server_has(c, chart("port=9500")))["spec"]["template"]
+    assert moved["metadata"]["annotations"]["prometheus.io/port"] == "9500", moved["metadata"]
+    assert moved["spec"]["containers"][0]["ports"][0]["containerPort"] == 9500, moved["spec"]
     own = as_server_has(c, chart("serviceAccount.create=false", "serviceAccount.name=mine", "rbac.create=false"))
     assert {k for k, _ in own} == {"ConfigMap", "DaemonSet"} and daemonset(own)["spec"]["template"]["spec"]["serviceAccountName"] == "mine", list(own)
 
