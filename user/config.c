@@ -143,7 +143,7 @@ static int load_flag(struct source *s, int argc, char **argv, int *at)
 	text += 2;
 	o = option_find(equals ? slice_of(text, (size_t)(equals - text)) : slice_str(text));
 	if (!o)
-		return source_refuse(s, "unknown option \"%s\": see --help", argv[*at]);
+		return source_refuse(s, "unknown option \"%.*s\": see --help", (int)strcspn(argv[*at], "="), argv[*at]);
 	if (equals)
 		return value_set(s, o, equals + 1);
 	if (o->type == OPT_BOOL)
@@ -292,7 +292,7 @@ void config_help(void)
 {
 	printf("Usage: spandrel SELECTOR... [OPTION...]\n"
 	       "       spandrel set sample-rule RULE [for DURATION]   changes a running one\n"
-	       "Traces HTTP requests of running programs and exports OpenTelemetry spans.\n"
+	       "Traces HTTP and gRPC requests of running programs and exports OpenTelemetry spans.\n"
 	       "Each option NAME is also SPANDREL_NAME in the environment and \"name value\" in --config.\n");
 	for (size_t i = 0; i < n_options; i++) {
 		const struct option *o = &options[i];
