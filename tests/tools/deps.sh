@@ -19,7 +19,7 @@ tests="$tests nghttp2-server python3-venv"
 # TLS libraries in files of their own: a static one, a wheel's
 tests="$tests libssl-dev python3-pip util-linux"
 # programs that people run with TLS
-tests="$tests python3-requests python3-uvicorn postgresql postgresql-client wget gnutls-bin"
+tests="$tests python3-requests python3-uvicorn postgresql postgresql-client"
 # addresses that a node rewrites, as for ClusterIPs
 tests="$tests nftables"
 languages="node:nodejs npm:npm go:golang-go cargo:cargo java:default-jdk-headless mvn:maven"
