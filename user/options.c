@@ -111,7 +111,7 @@ const struct option options[] = {
 	     "what does not fit into the queue, or is unsent at the end, goes to files here and is sent later"),
 	SIZE("spool-size", limits.spool_size, "1GiB", MIB, 64 * 1024 * MIB, "of all those files; at it the oldest spans are dropped"),
 	NUMBER("max-connections", limits.max_connections, "16384", 1, 1 << 20, "connections followed at once"),
-	SIZE("ring-size", limits.ring_size, "8MiB", 64 * 1024, 1024 * MIB, "memory shared with the kernel, a power of two"),
+	SIZE("ring-size", limits.ring_size, "8MiB", 64 * 1024, 1024 * MIB, "memory shared with the kernel; made the next power of two"),
 	SIZE("memory-limit", limits.memory_limit, "64MiB", MIB, 64 * 1024 * MIB, "reassembly and open requests"),
 
 	GROUP("Operate"),
