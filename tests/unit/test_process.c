@@ -254,6 +254,60 @@ static void test_process__replay_gives_the_same(void)
 		CHECK(t.events[i]->len % 8 == 0);
 }
 
+/* A file below the false /proc, and the folders that it is in. */
+static void put_deep(const char *name, const char *text)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	for (char *slash = path + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		mkdir(path, 0700);
+		*slash = '/';
+	}
+	f = fopen(path, "w");
+	REQUIRE(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void check_host_name(const char *want)
+{
+	_cleanup_(buf_fini) struct buf b;
+	struct slice name;
+
+	buf_init(&b, FACTS_MAX);
+	facts_read_host(&b, root);
+	name = facts_get(buf_slice(&b), FACTS_FOUND, SLICE("host.name"));
+	if (want)
+		CHECK_SLICE(name, want);
+	else
+		CHECK(name.n > 0); /* what this host is called */
+}
+
+/* In a container of its own the tracer is not called as its host is: process 1 shows how that is called. */
+static void test_process__name_of_the_host(void)
+{
+	char ours[128], first[128];
+
+	check_host_name(NULL);
+	put_deep("self/ns/uts", "");
+	check_host_name(""); /* process 1 cannot be looked at */
+	put_deep("1/ns/uts", "");
+	check_host_name("");
+	put_deep("1/root/etc/hostname", "# not a name\n\nnode-7\n");
+	check_host_name("node-7");
+	put_deep("1/root/etc/hostname", "localhost\n");
+	check_host_name("");
+	snprintf(ours, sizeof(ours), "%s/self/ns/uts", root);
+	snprintf(first, sizeof(first), "%s/1/ns/uts", root);
+	REQUIRE(!unlink(first) && !link(ours, first));
+	check_host_name(NULL);
+	end_process(1);
+	unlink(ours);
+}
+
 static void test_process__replay_reads_no_proc(void)
 {
 	_host_ *replay = make_host(false, NULL);
@@ -343,6 +397,7 @@ int main(void)
 	RUN(test_process__missed_records_make_it_look_again);
 	RUN(test_process__hostile_proc);
 	RUN(test_process__replay_gives_the_same);
+	RUN(test_process__name_of_the_host);
 	RUN(test_process__replay_reads_no_proc);
 	RUN(test_process__bounded);
 	RUN(test_process__random_blobs);

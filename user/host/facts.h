@@ -71,7 +71,7 @@ struct slice facts_get(struct slice data, enum facts_layer layer, struct slice k
 int facts_read(struct buf *b, const char *root, uint32_t pid, const struct ev_exec *exec);
 /* From the record alone, for a process that is gone. */
 void facts_from_exec(struct buf *b, const struct ev_exec *exec);
-/* Of the host: host.name, host.id, host.arch, os.type. */
+/* Of the host: host.name (left out where only the name of our own container can be had), host.id, host.arch, os.type. */
 void facts_read_host(struct buf *b, const char *root);
 
 #endif

@@ -2,6 +2,8 @@
 /* Facts from /proc, or from an exec record when the process is gone already. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "base/clock.h"
@@ -18,6 +20,7 @@
 #define CGROUP_BYTES (16 * 1024)
 #define PASSWD_BYTES (64 * 1024)
 #define NS_PER_TICK  10000000 /* the kernel shows times to programs in 1/100 s */
+#define FIRST_UTS    0xeffffffe /* number of the first name space of host names, as in linux/proc_ns.h */
 
 /* Text that may be NULL; nothing then. */
 static void put_known(struct buf *b, struct slice key, const char *value)
@@ -82,14 +85,20 @@ static void put_container(struct buf *b, const struct proc *p)
 		facts_text(b, SLICE("container.id"), id);
 }
 
-/* A file of the host's own root, which is not ours when we run in a container. */
-static int read_host_file(const char *root, const char *path, struct buf *b)
+/* A file of process 1, which is the host's where we see its processes. */
+static int read_first_file(const char *root, const char *path, struct buf *b)
 {
 	char full[256];
 	int n = snprintf(full, sizeof(full), "%s/1/root%s", root, path);
 
 	buf_reset(b);
-	if (n > 0 && (size_t)n < sizeof(full) && !read_file(AT_FDCWD, full, b, NULL))
+	return n > 0 && (size_t)n < sizeof(full) ? read_file(AT_FDCWD, full, b, NULL) : -ENAMETOOLONG;
+}
+
+/* A file of the host's own root, which is not ours when we run in a container. */
+static int read_host_file(const char *root, const char *path, struct buf *b)
+{
+	if (!read_first_file(root, path, b))
 		return 0;
 	buf_reset(b);
 	return read_file(AT_FDCWD, path, b, NULL);
@@ -240,19 +249,55 @@ static struct slice arch_name(const char *machine)
 	return slice_str(machine);
 }
 
+/* Is the name that uname() tells the host's? That of a container is its own: in a pod, the pod's. */
+static bool named_as_host(const char *root)
+{
+	struct stat ours, first;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/self/ns/uts", root);
+	if (stat(path, &ours) || ours.st_ino == FIRST_UTS)
+		return true;
+	snprintf(path, sizeof(path), "%s/1/ns/uts", root);
+	return !stat(path, &first) && first.st_ino == ours.st_ino && first.st_dev == ours.st_dev;
+}
+
+/* What the host was told to be called; "localhost" is what it is called when nobody has told it. */
+static void put_written_name(struct buf *b, const char *root)
+{
+	_cleanup_(buf_fini) struct buf text;
+	struct slice rest, line;
+
+	buf_init(&text, 256);
+	if (read_first_file(root, "/etc/hostname", &text) < 0)
+		return;
+	rest = buf_slice(&text);
+	while (slice_split(&rest, '\n', &line)) {
+		line = slice_trim(line);
+		if (!line.n || line.p[0] == '#')
+			continue;
+		if (!slice_starts(line, SLICE("localhost")))
+			facts_text(b, SLICE("host.name"), line);
+		return;
+	}
+}
+
 void facts_read_host(struct buf *b, const char *root)
 {
 	_cleanup_(buf_fini) struct buf text;
 	struct utsname name;
 	struct slice rest, line;
+	bool known = !uname(&name);
 
 	buf_init(&text, 256);
 	facts_begin(b, 0, 0);
 	facts_text(b, SLICE("os.type"), SLICE("linux"));
-	if (!uname(&name)) {
-		facts_text(b, SLICE("host.name"), slice_str(name.nodename));
+	if (known)
 		facts_text(b, SLICE("host.arch"), arch_name(name.machine));
-	}
+	if (!named_as_host(root))
+		put_written_name(b, root);
+	else if (known)
+		facts_text(b, SLICE("host.name"), slice_str(name.nodename));
 	if (read_host_file(root, "/etc/machine-id", &text) < 0)
 		return;
 	rest = buf_slice(&text);
