@@ -328,6 +328,29 @@ static void test_pods__limits(void)
 	end();
 }
 
+/* A list may hold as much as the store, which it is to replace. */
+static void test_pods__lists_of_a_full_store(void)
+{
+	char text[512] = "", fresh[600];
+	uint32_t most = 0;
+
+	begin_with(&(struct pods_config){ .max_bytes = 2000 });
+	for (; !stats[STAT_kube_pods_refused]; most++) {
+		snprintf(fresh, sizeof(fresh), "{\"metadata\":{\"uid\":\"u%u\"}}", most);
+		CHECK_INT(event("ADDED", fresh), 0);
+	}
+	most--;
+	stats[STAT_kube_pods_refused] = 0;
+	for (uint32_t i = 1; i < most; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), ",{\"metadata\":{\"uid\":\"u%u\"}}", i);
+	snprintf(fresh, sizeof(fresh), "{\"metadata\":{\"uid\":\"n0\"}}%s", text);
+	CHECK_INT(list(fresh), 0); /* one is new, as many as before */
+	CHECK_INT(pods_known(pods), most);
+	CHECK(by_uid("n0") && !by_uid("u0"));
+	CHECK_INT(stats[STAT_kube_pods_refused], 0);
+	end();
+}
+
 static void test_pods__long_and_odd_values(void)
 {
 	static char text[400000];
@@ -666,6 +689,7 @@ int main(void)
 	RUN(test_pods__a_list_that_fails_changes_nothing);
 	RUN(test_pods__an_address_that_is_used_again);
 	RUN(test_pods__limits);
+	RUN(test_pods__lists_of_a_full_store);
 	RUN(test_pods__long_and_odd_values);
 	RUN(test_pods__json_along_paths);
 	RUN(test_pods__json_strings_are_cut);

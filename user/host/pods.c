@@ -157,11 +157,12 @@ static void drop_oldest(struct pods *s)
 	drop(s, list_entry(s->ended.next, struct entry, link));
 }
 
+/* What a list holds stands beside what it is to replace: for that time there may be as much again. */
 static bool make_room(struct pods *s, size_t bytes)
 {
-	while (s->n_ended && (s->n_all >= s->max_pods || s->bytes + bytes > s->max_bytes))
+	while (s->n_ended && (s->n_all >= s->max_pods || s->bytes - s->staged_bytes + bytes > s->max_bytes))
 		drop_oldest(s);
-	return s->n_all < s->max_pods && s->bytes + bytes <= s->max_bytes;
+	return s->n_all < s->max_pods && s->bytes - s->staged_bytes + bytes <= s->max_bytes;
 }
 
 static struct entry *entry_new(struct pods *s, struct pod *p)
@@ -246,7 +247,6 @@ static int put(struct pods *s, struct pod *p, uint64_t now)
 	return 0;
 }
 
-/* What a list holds stands beside what it is to replace: for that time there may be as much again. */
 static bool fits(struct pods *s, const struct pod *p)
 {
 	if (!p->uid.n)
@@ -337,12 +337,13 @@ void pods_list_end(struct pods *s, uint64_t now)
 	mark_listed(s);
 	s->staged = NULL;
 	s->n_staged = 0;
-	s->staged_bytes = 0;
 	for (uint32_t i = 0; i < s->n_all; i++)
 		if (!s->all[i]->listed && !s->all[i]->pod->deleted_at)
 			gone(s, s->all[i], now);
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
+		s->staged_bytes -= staged[i]->bytes;
 		put(s, staged[i], now);
+	}
 }
 
 void pods_tick(struct pods *s, uint64_t now)
