@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the other end of a client's connection is called, by its address (specs.md §11.4): pods of this node by the name that their
- * own spans have (service.name); with --kube-services also a Service by ClusterIP and port, which is what a client's socket
+ * What the other end of a client's connection is called, by its address (specs.md §11.4): pods of this node by the name that the
+ * pod gives its programs (pod_facts.h; what one of them says of itself is not asked); with --kube-services also a Service by ClusterIP and port, which is what a client's socket
  * sees before packets are rewritten, and what stands behind it on other nodes. Never loopback, never the host's network: there many
  * share an address. Two candidates are none.
  *

@@ -373,7 +373,9 @@ void kube_get_turn(struct kube_get *g, uint64_t now)
 		give_up(g, g->stopped, "", now);
 	} else if (g->paused && !waits(g)) {
 		g->paused = false;
-		curl_easy_pause(g->easy, CURLPAUSE_CONT); /* calls on_body */
+		curl_easy_pause(g->easy, CURLPAUSE_CONT); /* calls on_body, and does not end what that stops */
+		if (g->stopped != KUBE_DONE)
+			give_up(g, g->stopped, "", now);
 	}
 }
 
