@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "base/stats.h"
+#include "host/facts.h"
 #include "host/sdk_context.h"
 #include "hostkit.h"
 #include "otel_ctx.h"
@@ -178,8 +179,11 @@ static void test_sdk_context__of_this_process(void)
 	struct ev_tick ev = { { EV_TICK, 0, sizeof(ev), clock_boot() } };
 	static uint8_t p[512];
 	uint8_t *heap = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t n = otel_ctx_text(p, "service.name", "by-the-sdk");
+	size_t n = otel_ctx_number(p, "\1", FACTS_KNOWN); /* how layers are told: not for a program to say */
 
+	n += otel_ctx_text(p + n, "service.name", "liar");
+	n += otel_ctx_number(p + n, "\1", FACTS_CONTEXT);
+	n += otel_ctx_text(p + n, "service.name", "by-the-sdk");
 	n += otel_ctx_text(p + n, "service.instance.id", "627cc493-f310-47de-96bd-71410b7dec09");
 	n += otel_ctx_text(p + n, "process.executable.name", "liar");
 	n += otel_ctx_text(p + n, "host.name", "name-of-a-pod");

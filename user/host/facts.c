@@ -69,7 +69,7 @@ void facts_layer(struct buf *b, enum facts_layer layer)
 
 bool facts_declarable(struct slice key)
 {
-	return !slice_starts(key, SLICE("process.")) && !slice_starts(key, SLICE("telemetry.sdk."));
+	return !slice_starts(key, SLICE("process.")) && !slice_starts(key, SLICE("telemetry.sdk.")) && !slice_eq(key, LAYER_KEY);
 }
 
 void facts_declare(struct buf *b, struct slice key, struct slice value)

@@ -48,7 +48,7 @@ void facts_list(struct buf *b, struct slice key, struct slice value);
 void facts_layer(struct buf *b, enum facts_layer layer);
 /*
  * What its environment, its SDK or its pod says of a program. Left out: placeholders that nobody filled in
- * ("$("), an empty service.name, and what is known better (process.*, telemetry.sdk.*).
+ * ("$("), an empty service.name, what is known better (process.*, telemetry.sdk.*), and what would move it to another layer.
  */
 void facts_declare(struct buf *b, struct slice key, struct slice value);
 bool facts_declarable(struct slice key);
