@@ -212,6 +212,17 @@ static int check_outputs(struct source *s)
 	return 0;
 }
 
+/* Names that nobody would tell. --container has a meaning without Kubernetes. */
+static int check_kube_off(struct source *s)
+{
+	const struct config_select *c = &s->c->select;
+
+	if (strcmp(s->c->kube.mode, "off") || !(c->kube_namespace.n || c->kube_pod.n || c->kube_label.n || c->not_kube_namespace.n ||
+						c->not_kube_pod.n || c->not_kube_label.n))
+		return 0;
+	return source_refuse(s, "--kube off: contradicts --kube-namespace, --kube-pod, --kube-label: expected auto or on");
+}
+
 static int check_pairs(struct source *s)
 {
 	const struct config *c = s->c;
@@ -223,7 +234,7 @@ static int check_pairs(struct source *s)
 		return source_refuse(s, "--all: contradicts another selector: expected --all with exclusions only");
 	if (c->operate.record && c->operate.replay)
 		return source_refuse(s, "--record: contradicts --replay: expected one of them");
-	if (check_outputs(s))
+	if (check_outputs(s) || check_kube_off(s))
 		return -EINVAL;
 	if (!c->export.otlp_cert != !c->export.otlp_key)
 		return source_refuse(s, "--otlp-%s: expected --otlp-%s with it", c->export.otlp_cert ? "cert" : "key",

@@ -262,4 +262,6 @@ def case_kube_select_server_later():
 def case_kube_select_needs_kubernetes():
     """Names that nobody can tell are an error, not a selection of nothing."""
     status, _, err = run("--kube-namespace", "shop", "--kube", "off")
-    assert status in (1, 2) and "--kube-namespace" in err, (status, err)
+    assert status == 2 and "--kube-namespace" in err and len(err.splitlines()) == 1, (status, err)
+    status, _, err = run("--kube-namespace", "shop")  # nor is there an API server here
+    assert status == 1 and "--kube-namespace" in err, (status, err)

@@ -59,6 +59,8 @@ static void test_config__refusals(void)
 		{ { "--all", "--container", "x" }, "--all" },
 		{ { "--all", "--kube-label", "a=b" }, "--all" },
 		{ { "--exclude-kube-namespace", "kube-system" }, "nothing is selected" },
+		{ { "--kube-pod", "x", "--kube", "off" }, "--kube off" },
+		{ { "--all", "--kube=off", "--exclude-kube-label", "a=b" }, "--kube off" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
