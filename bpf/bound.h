@@ -33,5 +33,6 @@
 	})
 
 #define U64_MAX (~0ULL)
+#define U16_MAX 0xffff
 
 #endif

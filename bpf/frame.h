@@ -64,7 +64,10 @@ inline_always void piece_move(struct piece *p, __u64 captured, __u64 to)
 	p->tail = 0;
 }
 
-/* Captures up to `from`, and says that [from, to) was passed over; where that is all and no frame ends, says nothing. */
+/*
+ * Captures up to `from`, and says that [from, to) was passed over; where that is all and no frame ends, says nothing, but for how many
+ * they were, in the next record.
+ */
 inline_always void piece_framed(struct scratch *s, __u64 from, __u64 to, __u64 end)
 {
 	struct piece *p = &s->piece;
@@ -72,8 +75,9 @@ inline_always void piece_framed(struct scratch *s, __u64 from, __u64 to, __u64 e
 	p->rest = from - p->off;
 	p->tail = to - from;
 	p->hole = HOLE_SKIPPED;
-	if (!p->rest && (to < end || to < s->frames.dir.next)) {
+	if (!p->rest && p->tail <= U16_MAX && (to < end || to < s->frames.dir.next)) {
 		count(KC_HOLE_BYTES + HOLE_SKIPPED, p->tail);
+		p->passed = p->tail;
 		p->flags |= EVF_PASSED;
 	} else {
 		piece_emit(s->slot, p->where >= AT_VECTOR);

@@ -51,6 +51,7 @@ inline_always void piece_init(struct piece *p, const struct conn *c, const struc
 	p->element = 0;
 	p->hole = HOLE_NONE;
 	p->fault = 0;
+	p->passed = 0;
 }
 
 /* Turns the end of the bytes to capture into a tail, from offset `to` on. */

@@ -325,6 +325,8 @@ struct piece { /* what is left of an operation to hand over */
 	__u8 hole;	/* of the tail */
 	__u16 where;	/* enum where */
 	__u16 fault;
+	__u16 passed;	/* bytes before the next record that none tells of */
+	__u16 unused[3];
 };
 
 struct iter { /* on the way back to where an operation's bytes begin */

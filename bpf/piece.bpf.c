@@ -3,7 +3,7 @@
 #include "iter.h"
 #include "piece.h"
 
-inline_always void data_fill(struct ev_data *e, const struct piece *p, __u32 cap, __u32 size, __u8 hole)
+inline_always void data_fill(struct ev_data *e, struct piece *p, __u32 cap, __u32 size, __u8 hole)
 {
 	head_fill(&e->h, EV_DATA, p->flags, sizeof(*e) + cap);
 	e->conn = p->conn;
@@ -16,7 +16,8 @@ inline_always void data_fill(struct ev_data *e, const struct piece *p, __u32 cap
 	e->seq = p->seq;
 	e->dir = p->dir;
 	e->hole = size > cap ? hole : HOLE_NONE;
-	e->reserved = 0;
+	e->passed = p->passed;
+	p->passed = 0;
 	if (size > cap)
 		count(KC_HOLE_BYTES + (hole < HOLE_MAX ? hole : 0), size - cap);
 }

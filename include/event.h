@@ -85,7 +85,7 @@ struct ev_data {
 	__u32 seq;
 	__u8 dir;	/* enum ev_dir */
 	__u8 hole;	/* enum ev_hole */
-	__u16 reserved;
+	__u16 passed;	/* EVF_PASSED: how many they were; 0: not known */
 	__u8 data[];
 };
 

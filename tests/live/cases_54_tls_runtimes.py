@@ -36,6 +36,10 @@ def case_tls_runtimes_grpc_node():
     grpc("node")
 
 
+def case_tls_runtimes_grpc_java():
+    grpc("java")
+
+
 def case_tls_runtimes_grpc_python():
     """Its BoringSSL is inside a module without symbols."""
     plans = kit.mixed(40, "s", seed=7)

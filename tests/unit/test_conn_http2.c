@@ -215,6 +215,39 @@ static void test_conn_http2__bodies_are_passed_over(void)
 	teardown(b);
 }
 
+/*
+ * Several messages of gRPC in one frame, of which an operation passes over more than what is left of the first: no record tells of
+ * that, but the one behind it says how many bytes there were, and nothing is waited for.
+ */
+static void test_conn_http2__what_was_passed_over_may_hold_messages(void)
+{
+	static const char prefix[5] = { 0, 0, 0, 0x13, 0x8b }; /* 5,003 bytes */
+	struct bench *b = setup();
+	struct synth_conn c = { .id = 1, .pid = 10 };
+	struct ev_data *d;
+
+	begin(b, &c, ROLE_SERVER);
+	h2_request(&h, 1, "GET", "/a", H2_END);
+	pass(b, &c, DIR_RECV);
+	h2_frame(&h, 1, 4, 1, "\x88\x5f\x10" "application/grpc", 19);
+	h2_head(&h, 3 * 5008, 0, 0, 1);
+	h2_add(&h, prefix, sizeof(prefix));
+	synth_op(&b->s, &c, DIR_SEND, h.bytes, (uint32_t)h.n, (uint32_t)h.n + 4000, HOLE_SKIPPED);
+	h2_init(&h);
+	c.off[DIR_SEND] += 3 * 5008 - 5 - 4000;
+	h2_data(&h, 1, "", H2_END);
+	d = synth_op(&b->s, &c, DIR_SEND, h.bytes, (uint32_t)h.n, (uint32_t)h.n, HOLE_NONE);
+	h2_init(&h);
+	d->h.flags |= EVF_PASSED;
+	d->passed = 3 * 5008 - 5 - 4000;
+	play(b);
+	CHECK_INT(b->ended, 1);
+	CHECK_INT(b->seen[0].end, CALL_ANSWERED);
+	CHECK(!b->seen[0].truncated);
+	CHECK_INT(COUNT(b, gap_bytes), 0);
+	teardown(b);
+}
+
 /* What was open stays so; new streams are found again. */
 static void test_conn_http2__a_hole_leaves_streams_open(void)
 {
@@ -520,6 +553,7 @@ int main(void)
 	RUN(test_conn_http2__a_head_that_never_ends_is_counted);
 	RUN(test_conn_http2__open_streams_are_bounded);
 	RUN(test_conn_http2__bodies_are_passed_over);
+	RUN(test_conn_http2__what_was_passed_over_may_hold_messages);
 	RUN(test_conn_http2__a_hole_leaves_streams_open);
 	RUN(test_conn_http2__an_end_that_was_lost_is_given_up_by_time);
 	RUN(test_conn_http2__long_streams_live_on_a_busy_connection);

@@ -204,10 +204,25 @@ static struct chunk chunk_of(const struct ev_data *ev)
 			       .mark = { ev->h.time, ev->ctx, ev->pid, ev->tid, ev->h.flags & EVF_POLLED } };
 }
 
+/* What was passed over may hold what a parser would have stopped at: it must see how much that was, not only where it ended. */
+static void feed(struct stream *s, const struct ev_data *ev)
+{
+	struct chunk c = chunk_of(ev), before = c;
+
+	if (c.passed && ev->passed && ev->passed <= c.off) {
+		before.off -= ev->passed;
+		before.size = ev->passed;
+		before.data = SLICE_NONE;
+		before.seq -= ev->passed;
+		before.passed = false;
+		stream_feed(s, &before);
+	}
+	stream_feed(s, &c);
+}
+
 static void on_data(struct conn_table *t, const struct ev_data *ev)
 {
 	struct conn *c = table_get(&t->by_id, ev->conn);
-	struct chunk piece = chunk_of(ev);
 	struct flow *f;
 
 	if (!c) {
@@ -227,7 +242,7 @@ static void on_data(struct conn_table *t, const struct ev_data *ev)
 	c->user.shared |= c->user.pid != ev->pid && c->info.family == FAM_UNIX;
 	c->user.pid = ev->pid;
 	c->last = MAX(c->last, ev->h.time);
-	stream_feed(f->stream, &piece);
+	feed(f->stream, ev);
 	flow_run(c, ev->dir);
 	if (c->doubt.lost_at)
 		loss_expire(c);
