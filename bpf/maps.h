@@ -105,7 +105,7 @@ struct session {
 	struct conn conn; /* of the plaintext */
 	__u64 mm;	  /* memory of the process: another program's handles are others */
 	__u64 carrier;	  /* connection id of the socket, 0: not known */
-	__u64 sk;	  /* the socket it was given by descriptor; a number */
+	__u64 sk;	  /* the socket it was given by descriptor: sock_number() */
 	__u8 binding;	  /* enum ev_binding */
 	__u8 polled;	  /* epoll watches its socket */
 	__u8 alpn_len;
@@ -160,7 +160,7 @@ struct { /* by pid_tgid */
 	__type(value, struct tls_thread);
 } tls_calls SEC(".maps") __weak;
 
-struct { /* socket's address → session that was given its descriptor, until the socket is used */
+struct { /* sock_number() → session that was given its descriptor, until the socket is used */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
 	__type(key, __u64);

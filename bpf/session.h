@@ -20,7 +20,7 @@ enum { CLAIM_NOTED = 1, CLAIM_CARRIED = 2 };
  * notes it. CLAIM_CARRIED: it carries that call's session; CLAIM_NOTED: it was noted in this call before. Global functions: see piece.h.
  */
 int session_nested(__u64 who, __u64 id, __u32 polled);
-/* The session that was given the descriptor of the socket at this address has connection `id`: CLAIM_CARRIED, or 0. */
+/* The session that was given the descriptor of this socket (sock_number()) has connection `id`: CLAIM_CARRIED, or 0. */
 int session_arrives(__u64 sk, __u64 who, __u64 id);
 /* The process sends bytes from `addr` of its memory on, at least CIPHER_HEAD, on connection `id`: do they come from a session? Likewise. */
 int session_met(__u64 who, __u64 id, __u64 addr);
@@ -46,6 +46,12 @@ inline_always __u64 conn_as_carrier(const struct conn *c)
 	return c->flags & CF_NEVER ? SESSION_NEVER : c->id;
 }
 
+/* A socket for as long as it exists: another one at its address has another file. */
+inline_always __u64 sock_number(__u64 sk, struct file *file)
+{
+	return sk ^ (__u64)BPF_CORE_READ(file, f_inode, i_ino) << 32;
+}
+
 /* Does this connection carry a session that we read? Looks into no map where neither thread nor process is about to. */
 subprog int conn_claims(struct conn *c, struct sock *sk, __u64 who, int dir)
 {
@@ -58,7 +64,7 @@ subprog int conn_claims(struct conn *c, struct sock *sk, __u64 who, int dir)
 		claims = session_nested(who, conn_as_carrier(c), polled(sk, dir));
 	if (tls_awaits[(who >> 32) & (TLS_SLOTS - 1)] && !(c->flags & CF_TLS)) {
 		bpf_probe_read_kernel(&at, sizeof(at), &sk); /* a number, no pointer any more */
-		claims |= session_arrives(at, who, conn_as_carrier(c));
+		claims |= session_arrives(sock_number(at, sock_file(sk)), who, conn_as_carrier(c));
 	}
 	if (claims & CLAIM_CARRIED)
 		c->flags |= CF_TLS;

@@ -186,7 +186,7 @@ inline_always void session_await(struct session *s, const struct session_key *ke
 		__sync_fetch_and_add(&tls_awaits[(who >> 32) & (TLS_SLOTS - 1)], 1);
 }
 
-/* The address of the TCP or UNIX stream socket that a descriptor of this process leads to, 0: of none. A number. */
+/* The number of the TCP or UNIX stream socket that a descriptor of this process leads to, 0: of none. */
 inline_always __u64 fd_sock(__u32 fd)
 {
 	struct fdtable *fdt = BPF_CORE_READ(current_task(), files, fdt);
@@ -201,7 +201,7 @@ inline_always __u64 fd_sock(__u32 fd)
 		return 0;
 	socket = BPF_CORE_READ(file, private_data);
 	sk = BPF_CORE_READ(socket, sk);
-	return sk && sock_kind(sk) != KIND_NONE ? (__u64)sk : 0;
+	return sk && sock_kind(sk) != KIND_NONE ? sock_number((__u64)sk, file) : 0;
 }
 
 /* ---- what has moved ---- */

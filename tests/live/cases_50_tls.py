@@ -5,6 +5,7 @@ import re
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections import Counter
@@ -347,6 +348,28 @@ def case_tls_tried_again():
         t.stop()
     both_sides(t, [p for i in range(4) for p in (f"/status/{400 + i}", f"/bytes/{i}")])
     nothing_unread(t)
+
+
+def case_tls_given_up():
+    """A session was given a socket that was closed before its first byte: the next socket, which the kernel likes to put into the
+    same memory, is none of that session's."""
+    web, c = parts.threading_server(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
+    paths, given_up = [f"/n/{i}" for i in range(20)], []
+    with Tracer() as t:
+        for path in paths:
+            tls = c.wrap_socket(socket.create_connection(("127.0.0.1", web.port), timeout=30), do_handshake_on_connect=False)
+            tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            given_up.append(tls._sslobj)  # outlives its socket
+            tls.close()
+            plain = socket.create_connection(("127.0.0.1", web.port), timeout=30)
+            plain.sendall(get(path))
+            assert Reader(plain).answer() == 200
+            plain.close()
+        t.wait_spans(2 * len(paths))
+        t.stop()
+    both_sides(t, paths)
+    assert not t.counters["connections_tls_unreadable"], dict(t.counters)
 
 
 # ---- time ----
