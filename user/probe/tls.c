@@ -14,6 +14,7 @@
 #include "spandrel.skel.h"
 
 #define IDLE_NS	  (250 * NS_PER_MS)
+#define HURRY_NS  (100 * NS_PER_MS) /* what is urgent keeps the others waiting for so long, at most */
 #define QUIET_NS  (50 * NS_PER_MS) /* since the last event: then what hooks nothing gets its turn */
 
 struct job { /* what the kernel told, or a process that is to be walked */
@@ -214,19 +215,27 @@ static void enqueue(struct tls *t, const struct job *from, const uint8_t *path)
 	t->n_jobs++;
 }
 
+/* True: nothing is being looked at any more. */
+static bool look_until(struct tls *t, uint64_t now, uint64_t end)
+{
+	while (t->look && clock_boot() < end)
+		step(t, now);
+	return !t->look;
+}
+
 /*
  * Before what else waits, which may be about the same process: so nothing but the file is looked at now. The process is counted when
- * its turn comes.
+ * its turn comes; a file that takes longer goes on when it is its turn as well.
  */
 static void hurry(struct tls *t, const struct ev_mapped *ev)
 {
 	struct job j = { .file = ev->file, .time = ev->h.time, .nr = ev->nr };
+	uint64_t end = clock_boot() + HURRY_NS;
 
-	while (t->look)
-		step(t, ev->h.time);
+	if (!look_until(t, ev->h.time, end))
+		return;
 	job_file(t, &j, slice_of((const char *)ev->path, ev->path_len));
-	while (t->look)
-		step(t, ev->h.time);
+	look_until(t, ev->h.time, end);
 }
 
 void tls_event(struct tls *t, const struct ev_mapped *ev)

@@ -36,7 +36,7 @@ void tls_detach(struct tls *t);
 
 /*
  * A process maps a file, has a new program, a child, or ends. Cheap: what there is to do is queued, but for what seems to be a TLS
- * library or a program: that is looked at now, since the process is about to use it.
+ * library or a program: that is looked at now, for a bounded time, since the process is about to use it.
  */
 void tls_event(struct tls *t, const struct ev_mapped *ev);
 /* Everything that this process (nr: as our namespace numbers it) maps now is to be looked at. Queued, too. */
