@@ -132,6 +132,21 @@ static void test_go_bin__lies(void)
 	CHECK_INT(sites(), -ENOEXEC);
 }
 
+/* Nothing is searched that is longer than any table: a file may have holes of any size. */
+static void test_go_bin__too_long(void)
+{
+	Elf64_Shdr *table = (void *)(file + KIT_ENDS + 64 + 2 * sizeof(*table));
+	_cleanup_(close_fd) int fd = -1;
+	struct go_scan *s = NULL;
+
+	kit_make(file, KIT_120, true);
+	table->sh_size = 1ull << 40;
+	fd = file_fd(sizeof(file));
+	REQUIRE(!ftruncate(fd, 1ll << 41));
+	CHECK_INT(go_scan_new(&s, fd), -ENOEXEC);
+	go_scan_free(&s);
+}
+
 static void test_go_bin__cut_short(void)
 {
 	for (size_t n = 0; n < KIT_SIZE; n += 7) {
@@ -172,6 +187,7 @@ int main(void)
 	RUN(test_go_bin__not_proven);
 	RUN(test_go_bin__without_tls);
 	RUN(test_go_bin__lies);
+	RUN(test_go_bin__too_long);
 	RUN(test_go_bin__cut_short);
 	if (access("/usr/local/go/bin/go", R_OK))
 		SKIP("test_go_bin__the_go_command", "/usr/local/go/bin/go is not there");

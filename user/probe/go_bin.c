@@ -150,7 +150,7 @@ static void add_region(struct go_scan *s, uint64_t at, uint64_t size)
 {
 	struct extent e = { at, size };
 
-	if (s->n_regions < REGIONS_MAX && size && inside(s, &e))
+	if (s->n_regions < REGIONS_MAX && size && size <= GO_TABLE_MAX && inside(s, &e))
 		s->regions[s->n_regions++] = e;
 }
 

@@ -54,7 +54,7 @@ struct go_function go_function(const struct go_scan *s, enum go_name name);
 
 /*
  * Probes for crypto/tls.(*Conn), GO_SITES_MAX at most. All stand on instructions that the kernel emulates and that are proven to be
- * what go_place.c says. How many; -ENOTSUP: there is TLS in it that is compiled in a way that is not known. Errors of pread.
+ * what go_sites.c says. How many; -ENOTSUP: there is TLS in it that is compiled in a way that is not known. Errors of pread.
  */
 int go_sites(const struct go_scan *s, struct uprobe_site out[GO_SITES_MAX]);
 

@@ -18,6 +18,7 @@
 
 #define WRITES_MAX   4
 #define TEXT_GAP_MAX (256u << 10) /* code of others' that a linker puts before Go's */
+#define TEXT_READ_MAX (2u << 20)  /* bytes of code that are disassembled to find out how much that is */
 #define TEXT_ALIGN   16
 
 /* Go's src/cmd/compile/abi-internal.md */
@@ -218,17 +219,33 @@ static int all_sites(struct sites *s)
 	return err ? err : s->n;
 }
 
+/* Bytes of code that all_sites() disassembles, at most. */
+static uint64_t all_size(const struct sites *s)
+{
+	static const enum go_name names[] = { GO_READ, GO_WRITE, GO_CLIENT_HANDSHAKE, GO_SERVER_HANDSHAKE };
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct go_function f = go_function(s->scan, names[i]);
+
+		size += MIN(f.end - f.start, (uint64_t)PLACE_CODE_MAX);
+	}
+	return size;
+}
+
 /* Since 1.26 the table does not say where the text begins, and a C linker puts other code before it: where Read is a function of Go. */
 static int search(struct sites *s)
 {
 	uint64_t base = s->text, start = base + go_function(s->scan, GO_READ).start;
 	_cleanup_(free_p) char *window = malloc(TEXT_GAP_MAX);
 	long got = window ? go_code(s->scan, start, window, TEXT_GAP_MAX, NULL) : -ENOMEM;
+	uint64_t cost = all_size(s), read = cost;
 	int n = -ENOTSUP;
 
-	for (long i = TEXT_ALIGN; i + 16 <= got && n == -ENOTSUP; i += TEXT_ALIGN) {
+	for (long i = TEXT_ALIGN; i + 16 <= got && n == -ENOTSUP && read <= TEXT_READ_MAX; i += TEXT_ALIGN) {
 		if (!reads_limit(window + i, go_arch(s->scan)) && !reads_limit(window + i + 5, go_arch(s->scan)))
 			continue;
+		read += cost;
 		s->text = base + (uint64_t)i;
 		n = all_sites(s);
 	}
