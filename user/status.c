@@ -2,6 +2,7 @@
 #include "status.h"
 
 #include "base/clock.h"
+#include "base/stats.h"
 #include "export/export.h"
 #include "host/kube.h"
 #include "kube_setup.h"
@@ -110,13 +111,20 @@ static void put_kube_line(const struct status *s, const struct kube_state *k, st
 			   *k->error ? "; " : "", k->error);
 }
 
+static const char *hooks_of(const struct status *s)
+{
+	if (s->ending)
+		return "taken off, the end is near";
+	return stats[STAT_probes_missing] ? "in place, but for those that this kernel refused" : "all are in place";
+}
+
 static unsigned put_ready(const struct status *s, struct buf *b)
 {
 	struct kube_state k = { 0 };
 	bool ready = !awaits_pods(s, &k) && !s->ending;
 
 	buf_printf(b, "%s\n", ready ? "ready" : "not ready");
-	buf_printf(b, "hooks: %s (way in: %s)\n", s->ending ? "taken off, the end is near" : "all are in place", probe_backend(s->probe));
+	buf_printf(b, "hooks: %s (way in: %s)\n", hooks_of(s), probe_backend(s->probe));
 	put_kube_line(s, &k, b);
 	put_exporter_lines(s, b);
 	return ready ? OK : UNAVAILABLE;
