@@ -308,6 +308,39 @@ static void test_process__name_of_the_host(void)
 	unlink(ours);
 }
 
+/* What does not fit into facts or a resource is counted. */
+static void test_process__what_does_not_fit_is_counted(void)
+{
+	static char text[4096], extras[200][8];
+	struct slice extra[200];
+	struct host_config c = config_of(false, NULL);
+	_cleanup_(buf_fini) struct buf b;
+	_resource_ *r = NULL;
+	_host_ *h = NULL;
+
+	memset(text, 'v', sizeof(text));
+	memset(stats, 0, sizeof(stats));
+	buf_init(&b, 2048);
+	facts_begin(&b, 0, 0);
+	facts_text(&b, SLICE("a"), slice_of(text, 1024));
+	CHECK_INT(stats[STAT_resource_cut], 0);
+	facts_text(&b, SLICE("b"), slice_of(text, 1025)); /* cut, and then without room */
+	CHECK_INT(stats[STAT_resource_cut], 2);
+	facts_text(&b, slice_of(text, 256), SLICE("v"));
+	CHECK_INT(stats[STAT_resource_cut], 3);
+	for (unsigned i = 0; i < ARRAY_SIZE(extra); i++) {
+		snprintf(extras[i], sizeof(extras[i]), "k%u=v", i);
+		extra[i] = slice_str(extras[i]);
+	}
+	c.extra = extra;
+	c.n_extra = ARRAY_SIZE(extra);
+	h = host_new(&c);
+	memset(stats, 0, sizeof(stats));
+	r = host_resource(h, 22);
+	REQUIRE(r);
+	CHECK(r->n_attrs == 128 && stats[STAT_resource_cut] >= 200 - 128);
+}
+
 static void test_process__replay_reads_no_proc(void)
 {
 	_host_ *replay = make_host(false, NULL);
@@ -398,6 +431,7 @@ int main(void)
 	RUN(test_process__hostile_proc);
 	RUN(test_process__replay_gives_the_same);
 	RUN(test_process__name_of_the_host);
+	RUN(test_process__what_does_not_fit_is_counted);
 	RUN(test_process__replay_reads_no_proc);
 	RUN(test_process__bounded);
 	RUN(test_process__random_blobs);

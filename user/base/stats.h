@@ -72,6 +72,7 @@
 	X(h2_unknown, "http2_heads_unknown", "", "HTTP/2 heads with fields in a part of the header table that was not seen") \
 	X(orphan_responses, "responses_unmatched", "", "responses to requests that were not seen")             \
 	X(attrs_cut, "attributes_truncated", "", "attribute values cut at --max-attribute-length")               \
+	X(resource_cut, "resource_values_cut", "", "attributes of resources that were cut or left out for their length or number") \
 	X(headers_cut, "headers_ignored", "", "allow-listed headers beyond the limit of one message")            \
 	X(requests_seen, "requests_seen", "", "requests whose head (or its beginning) was seen")               \
 	X(drop_head_too_long, "requests_dropped", "reason=\"head_too_long\"", "requests or responses with a head above 64 KiB") \

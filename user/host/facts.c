@@ -2,6 +2,7 @@
 #include "host/facts.h"
 
 #include "base/scope.h"
+#include "base/stats.h"
 #include "host/text.h"
 
 #define LAYER_KEY SLICE("\1") /* no attribute has this name: the value is the layer of what follows */
@@ -40,16 +41,27 @@ static void put(struct buf *b, uint8_t type, struct slice key, const void *value
 {
 	struct item item = {type, (uint8_t)key.n, (uint16_t)n};
 
-	if (!key.n || key.n > UINT8_MAX || !buf_room(b, sizeof(item) + key.n + n))
+	if (!key.n)
 		return;
+	if (key.n > UINT8_MAX || !buf_room(b, sizeof(item) + key.n + n)) {
+		stat_inc(resource_cut);
+		return;
+	}
 	buf_append(b, &item, sizeof(item));
 	buf_str(b, key);
 	buf_append(b, value, n);
 }
 
+static void put_text(struct buf *b, uint8_t type, struct slice key, struct slice value)
+{
+	if (value.n > TEXT_MAX)
+		stat_inc(resource_cut);
+	put(b, type, key, value.p, MIN(value.n, (size_t)TEXT_MAX));
+}
+
 void facts_text(struct buf *b, struct slice key, struct slice value)
 {
-	put(b, ATTR_STRING, key, value.p, MIN(value.n, (size_t)TEXT_MAX));
+	put_text(b, ATTR_STRING, key, value);
 }
 
 void facts_number(struct buf *b, struct slice key, int64_t value)
@@ -59,7 +71,7 @@ void facts_number(struct buf *b, struct slice key, int64_t value)
 
 void facts_list(struct buf *b, struct slice key, struct slice value)
 {
-	put(b, ATTR_STRINGS, key, value.p, MIN(value.n, (size_t)TEXT_MAX));
+	put_text(b, ATTR_STRINGS, key, value);
 }
 
 void facts_layer(struct buf *b, enum facts_layer layer)

@@ -39,7 +39,7 @@ struct facts_head {
 void facts_begin(struct buf *b, uint64_t start, uint64_t exec);
 void facts_end(struct buf *b, uint64_t read);
 void facts_answer(struct buf *b, uint64_t exec); /* they answer this EV_EXEC after all */
-/* Values are cut at TEXT_MAX bytes; an item that does not fit is left out. */
+/* Values are cut at TEXT_MAX bytes; an item that does not fit is left out. Both are counted (resource_values_cut). */
 void facts_text(struct buf *b, struct slice key, struct slice value);
 void facts_number(struct buf *b, struct slice key, int64_t value);
 /* A list of texts with just this one in it. */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/scope.h"
+#include "base/stats.h"
 #include "glob.h"
 #include "host/facts.h"
 #include "host/image.h"
@@ -173,6 +174,8 @@ static void put_labels(struct buf *b, const struct pod *p, const struct pod_nami
 		n = snprintf(key, sizeof(key), "k8s.pod.label.%.*s", SLICE_ARG(l->key));
 		if (n > 0 && (size_t)n < sizeof(key))
 			facts_text(b, slice_of(key, (size_t)n), l->value);
+		else
+			stat_inc(resource_cut);
 	}
 }
 

@@ -35,6 +35,8 @@ static void set(struct draft *d, const struct attr *a)
 		}
 	if (d->n < RESOURCE_ATTRS)
 		d->attrs[d->n++] = *a;
+	else
+		stat_inc(resource_cut);
 }
 
 static void set_text(struct draft *d, struct slice key, struct slice value)
@@ -106,7 +108,7 @@ static struct slice copy(char **to, struct slice s)
 	struct slice out = {*to, text_clean(*to, TEXT_MAX, s)};
 
 	if (s.n > TEXT_MAX)
-		stat_inc(attrs_cut);
+		stat_inc(resource_cut);
 	*to += out.n;
 	return out;
 }

@@ -5,7 +5,7 @@
 
 #include "host/process.h"
 
-#define RESOURCE_ATTRS 128 /* more are left out */
+#define RESOURCE_ATTRS 128 /* more are left out and counted (resource_values_cut) */
 
 struct resource_parts {
 	uint32_t pid;
