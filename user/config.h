@@ -130,6 +130,8 @@ struct sample_config;
 void config_sample(const struct config *c, struct sample_config *out);
 /* The words of --link and --protocols, K=V options, URL: 0, or -EINVAL with one line in `error`. */
 int config_check_lists(const struct config *c, char *error, size_t size);
+/* That, and the patterns of the selection: all that a value alone does not show. Likewise. */
+int config_check(const struct config *c, char *error, size_t size);
 
 /* Cuts ":plain" off a header's name. Was it there? */
 bool config_header_plain(struct slice *name);

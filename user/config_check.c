@@ -193,3 +193,14 @@ bool config_selector(const struct config *c, struct selector_lists *out)
 	}
 	return any;
 }
+
+int config_check(const struct config *c, char *error, size_t size)
+{
+	struct select s;
+	int r = config_check_lists(c, error, size);
+
+	if (r || !config_selects(c)) /* config_load() said where none is needed */
+		return r;
+	config_select(c, &s);
+	return select_check(&s, error, size);
+}

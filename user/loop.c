@@ -142,16 +142,14 @@ static void reload(struct loop *l)
 	struct select s;
 	char error[512];
 
-	if (config_load(&fresh, l->argc, l->argv, error, sizeof(error)) || config_check_lists(&fresh, error, sizeof(error))) {
+	if (config_load(&fresh, l->argc, l->argv, error, sizeof(error)) || config_check(&fresh, error, sizeof(error))) {
 		log_error("%s: nothing was changed", error);
 		config_fini(&fresh);
 		return;
 	}
 	config_select(&fresh, &s);
-	if (select_check(&s, error, sizeof(error)))
-		log_error("%s: nothing was changed", error);
-	else if (!kube_setup_reload(&l->kube, l->config, &fresh) && !chooser_select(l->chooser, &fresh) &&
-		 !probe_reselect(l->probe, &s) && !pipeline_sampling(l->pipeline, &fresh))
+	if (!kube_setup_reload(&l->kube, l->config, &fresh) && !chooser_select(l->chooser, &fresh) &&
+	    !probe_reselect(l->probe, &s) && !pipeline_sampling(l->pipeline, &fresh))
 		log_info("configuration read again: selectors and sampling are in force");
 	config_fini(&fresh);
 }

@@ -9,7 +9,6 @@
 #include "control.h"
 #include "loop.h"
 #include "privilege.h"
-#include "probe/probe.h"
 
 #define EXIT_USAGE 2
 
@@ -27,18 +26,6 @@ static int usage(const char *error)
 {
 	fprintf(stderr, "spandrel: %s\n", error);
 	return EXIT_USAGE;
-}
-
-/* Words and patterns that only their stage can judge. */
-static int check_words(const struct config *c, char *error, size_t size)
-{
-	struct select s = { .all = c->select.all };
-	int r = config_check_lists(c, error, size);
-
-	if (r || !config_selects(c)) /* config_load() said where none is needed */
-		return r;
-	config_select(c, &s);
-	return select_check(&s, error, size);
 }
 
 static int run(struct config *c, int argc, char **argv)
@@ -65,7 +52,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "set"))
 		return set_main(argc, argv);
 	privilege_begin();
-	if (config_load(&c, argc, argv, error, sizeof(error)) || check_words(&c, error, sizeof(error))) {
+	if (config_load(&c, argc, argv, error, sizeof(error)) || config_check(&c, error, sizeof(error))) {
 		r = usage(error);
 	} else if (c.operate.help) {
 		config_help();
