@@ -114,7 +114,7 @@ int tls_new(struct pt_regs *regs)
 
 	if (!session || !proc_selected(who >> 32))
 		return 0;
-	session_free(session, who >> 32); /* one whose end was not seen */
+	session_close(session, who >> 32); /* one whose end was not seen */
 	session_make(session, who, 0);
 	return 0;
 }
@@ -129,17 +129,10 @@ int tls_free(struct pt_regs *regs)
 	return 0;
 }
 
-/* The handle is gone, and what comes next under its address is another: also where the session was never used. */
 SEC("uprobe")
 int tls_close(struct pt_regs *regs)
 {
-	struct session_key key = { .session = ARG0(regs), .tgid = bpf_get_current_pid_tgid() >> 32 };
-	struct session *s = session_find(&key);
-
-	if (!s)
-		return 0;
-	session_over(s, key.tgid);
-	bpf_map_delete_elem(&sessions, &key);
+	session_close(ARG0(regs), bpf_get_current_pid_tgid() >> 32);
 	return 0;
 }
 

@@ -172,6 +172,18 @@ inline_always void session_free(__u64 session, __u32 tgid)
 	bpf_map_delete_elem(&sessions, &key);
 }
 
+/* The handle is gone, or a new one's: what comes next under its address is another session, also where this one was never used. */
+inline_always void session_close(__u64 session, __u32 tgid)
+{
+	struct session_key key = { .session = session, .tgid = tgid };
+	struct session *s = session_find(&key);
+
+	if (!s)
+		return;
+	session_over(s, tgid);
+	bpf_map_delete_elem(&sessions, &key);
+}
+
 /* The socket that it will use. */
 inline_always void session_await(struct session *s, const struct session_key *key, __u64 sk, __u64 who)
 {
