@@ -200,7 +200,8 @@ static bool is_urgent(const struct ev_mapped *ev)
 static void enqueue(struct tls *t, const struct job *from, const uint8_t *path)
 {
 	uint32_t max = from->what == MAPPED_FILE ? TLS_QUEUE_MAX : 16 * TLS_QUEUE_MAX;
-	struct job *j = t->n_jobs < max ? malloc(sizeof(*j) + from->path_len) : NULL;
+	uint16_t path_len = t->n_jobs < TLS_QUEUE_MAX ? from->path_len : 0; /* the process's maps tell as well */
+	struct job *j = t->n_jobs < max ? malloc(sizeof(*j) + path_len) : NULL;
 
 	if (!j) {
 		stat_inc(tls_queue);
@@ -209,8 +210,9 @@ static void enqueue(struct tls *t, const struct job *from, const uint8_t *path)
 		return;
 	}
 	*j = *from;
+	j->path_len = path_len;
 	if (path)
-		memcpy(j->path, path, from->path_len);
+		memcpy(j->path, path, path_len);
 	list_push(&t->jobs, &j->link);
 	t->n_jobs++;
 }
