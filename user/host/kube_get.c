@@ -253,6 +253,22 @@ static enum kube_fate fate_of(const struct kube_get *g)
 	return g->answered ? KUBE_BROKEN : KUBE_CONNECT;
 }
 
+/* What libcurl cannot know: it was told to stop, or saw nothing wrong. */
+static const char *reason_of(const struct kube_get *g, enum kube_fate fate)
+{
+	static const char *const reasons[] = {
+		[KUBE_GZIP] = "an answer that is not gzip, as it says",
+		[KUBE_LONG] = "an answer whose head is too long",
+		[KUBE_MEMORY] = "out of memory",
+	};
+
+	if ((size_t)fate < ARRAY_SIZE(reasons) && reasons[fate])
+		return reasons[fate];
+	if (fate == KUBE_BROKEN && g->result == CURLE_OK)
+		return "an answer that ended early";
+	return *g->error ? g->error : curl_easy_strerror((CURLcode)g->result);
+}
+
 static void forget_body(struct kube_get *g)
 {
 	g->finished = false;
@@ -263,14 +279,14 @@ static void forget_body(struct kube_get *g)
 
 static void finish(struct kube_get *g, uint64_t now)
 {
-	struct kube_result r = { .fate = fate_of(g) };
+	enum kube_fate fate = fate_of(g);
+	struct kube_result r = { .fate = fate, .error = reason_of(g, fate) };
 	curl_off_t wait = 0;
 
 	curl_easy_getinfo(g->easy, CURLINFO_RESPONSE_CODE, &r.status);
 	curl_easy_getinfo(g->easy, CURLINFO_RETRY_AFTER, &wait);
 	if (wait > 0)
 		r.retry_after = (uint64_t)MIN(wait, (curl_off_t)RETRY_AFTER_MAX) * NS_PER_S;
-	r.error = *g->error ? g->error : curl_easy_strerror((CURLcode)g->result);
 	forget_body(g);
 	g->sink.done(g->sink.arg, &r, now);
 }
