@@ -22,7 +22,7 @@ struct tls_process {
 
 /* ---- names ---- */
 
-static uint64_t name_key(const struct file_id *id)
+uint64_t tls_files_key(const struct file_id *id)
 {
 	uint64_t key = table_mix(id->ino, (uint64_t)id->dev << 32 | id->generation);
 
@@ -36,7 +36,7 @@ static bool same_id(const struct file_id *a, const struct file_id *b)
 
 static struct tls_name *find_name(const struct tls_files *f, const struct file_id *id)
 {
-	uint64_t key = name_key(id);
+	uint64_t key = tls_files_key(id);
 
 	for (int i = 0; i < KEYS_TRIED; i++) {
 		struct tls_name *name = table_get(&f->names, key + (uint64_t)i);
@@ -57,7 +57,7 @@ struct tls_file *tls_files_find(const struct tls_files *f, const struct file_id 
 int tls_files_name(struct tls_files *f, const struct file_id *id, struct tls_file *file)
 {
 	struct tls_name *name = find_name(f, id);
-	uint64_t key = name_key(id);
+	uint64_t key = tls_files_key(id);
 	int err;
 
 	if (name)

@@ -54,6 +54,8 @@ void tls_files_init(struct tls_files *f);
 /* Frees everything; probes must have been taken away. */
 void tls_files_fini(struct tls_files *f);
 
+/* A number of all that an identity says. */
+uint64_t tls_files_key(const struct file_id *id);
 /* By any identity; NULL: not known. */
 struct tls_file *tls_files_find(const struct tls_files *f, const struct file_id *id);
 /* A new file, under this identity. 0; -ENOSPC; -ENOMEM. */

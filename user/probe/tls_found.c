@@ -29,13 +29,6 @@ void tls_forget(void *arg, const struct file_id *id)
 	bpf_map_delete_elem(bpf_map__fd(t->skel->maps.files), id);
 }
 
-static uint64_t id_key(const struct file_id *id)
-{
-	uint64_t key = table_mix(id->ino, (uint64_t)id->dev << 32 | id->generation);
-
-	return table_mix(table_mix(key, id->size), id->mtime);
-}
-
 void tls_remember(struct table *t, uint64_t key)
 {
 	if (table_set(t, key, &mark) == -ENOSPC) { /* all of them again, then */
@@ -47,7 +40,7 @@ void tls_remember(struct table *t, uint64_t key)
 
 static void note_plain(struct tls *t, const struct tls_opened *o)
 {
-	tls_remember(&t->plain, id_key(&o->id));
+	tls_remember(&t->plain, tls_files_key(&o->id));
 	tell_kernel(t, &o->id, FILE_PLAIN);
 }
 
@@ -152,7 +145,7 @@ bool tls_known(struct tls *t, struct who who, const struct file_id *id)
 
 	if (file)
 		hold(t, who, file);
-	else if (table_get(&t->plain, id_key(id)))
+	else if (table_get(&t->plain, tls_files_key(id)))
 		tell_kernel(t, id, FILE_PLAIN);
 	else
 		return false;
