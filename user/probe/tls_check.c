@@ -78,10 +78,13 @@ static void show_file(FILE *out, const char *path, int fd)
 /* Once a file, by whatever name. */
 static void check_file(FILE *out, struct table *seen, const char *at, const char *name)
 {
-	_close_ int fd = open(at, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_close_ int fd = -1;
 	struct stat st;
 	uint64_t key;
 
+	if (stat(at, &st) || !S_ISREG(st.st_mode)) /* to open a device may have effects */
+		return;
+	fd = open(at, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
 		return;
 	key = table_mix(st.st_ino, st.st_dev);
