@@ -328,6 +328,24 @@ static void test_pods__limits(void)
 	end();
 }
 
+static void test_pods__more_labels_than_are_kept(void)
+{
+	char text[4096] = "{\"metadata\":{\"uid\":\"a\",\"labels\":{\"other\":\"1\"";
+	size_t n = strlen(text);
+
+	begin();
+	for (int i = 0; i <= POD_LABELS_MAX; i++) {
+		snprintf(text + n, sizeof(text) - n, "}}}");
+		CHECK_INT(event("ADDED", text), 0);
+		CHECK(by_uid("a") && by_uid("a")->n_labels == i && !by_uid("a")->labels_cut);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, ",\"x-%d\":\"1\"", i);
+	}
+	snprintf(text + n, sizeof(text) - n, "}}}");
+	CHECK_INT(event("ADDED", text), 0);
+	CHECK(by_uid("a")->n_labels == POD_LABELS_MAX && by_uid("a")->labels_cut);
+	end();
+}
+
 /* A list may hold as much as the store, which it is to replace. */
 static void test_pods__lists_of_a_full_store(void)
 {
@@ -689,6 +707,7 @@ int main(void)
 	RUN(test_pods__a_list_that_fails_changes_nothing);
 	RUN(test_pods__an_address_that_is_used_again);
 	RUN(test_pods__limits);
+	RUN(test_pods__more_labels_than_are_kept);
 	RUN(test_pods__lists_of_a_full_store);
 	RUN(test_pods__long_and_odd_values);
 	RUN(test_pods__json_along_paths);

@@ -136,6 +136,22 @@ static void test_selector__what_it_wants(void)
 	selector_free(NULL);
 }
 
+/* Of a pod with more labels than are kept nobody knows that it has one not. */
+static void test_selector__labels_that_were_cut(void)
+{
+	struct pod cut = web;
+	struct subject of = known;
+
+	cut.labels_cut = true;
+	of.pod = &cut;
+	CHECK_INT(choose(WORDS(NL("secret=yes")), &known), CHOICE_NO);
+	CHECK_INT(choose(WORDS(NL("secret=yes")), &of), CHOICE_OPEN);
+	CHECK_INT(choose(WORDS(S("shop"), NL("secret=yes")), &of), CHOICE_OPEN);
+	CHECK_INT(choose(WORDS(L("secret=yes")), &of), CHOICE_OPEN);
+	CHECK_INT(choose(WORDS(L("app=web")), &of), CHOICE_YES);
+	CHECK_INT(choose(WORDS(NL("app=web")), &of), CHOICE_EXCLUDED);
+}
+
 int main(void)
 {
 	RUN(test_selector__one_kind);
@@ -143,5 +159,6 @@ int main(void)
 	RUN(test_selector__an_exclusion_wins);
 	RUN(test_selector__exclusions_alone);
 	RUN(test_selector__what_it_wants);
+	RUN(test_selector__labels_that_were_cut);
 	return tap_done();
 }

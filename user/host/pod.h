@@ -72,6 +72,7 @@ struct pod {
 	uint16_t n_containers, n_labels, n_annotations;
 	uint8_t n_ips, phase; /* enum pod_phase */
 	bool host_network;    /* its addresses are the node's: never found by address */
+	bool labels_cut;      /* of those asked for some are not here */
 	struct pod_ip ips[POD_IPS_MAX];
 	int64_t created, started; /* real time, s; 0: not said */
 	uint64_t known_at;	  /* when it was first heard of */

@@ -124,8 +124,12 @@ static void take_annotation(struct pod_reader *r, struct slice key, const struct
 
 static void take_label(struct pod_reader *r, struct slice key, const struct json_value *v)
 {
-	if (v->type == JSON_STRING && pods_keeps_label(r->pods, key))
-		draft_pair(&r->d, r->d.labels, &r->d.pod.n_labels, key, v->text);
+	uint16_t n = r->d.pod.n_labels;
+
+	if (v->type != JSON_STRING || !pods_keeps_label(r->pods, key))
+		return;
+	draft_pair(&r->d, r->d.labels, &r->d.pod.n_labels, key, v->text);
+	r->d.pod.labels_cut |= r->d.pod.n_labels == n;
 }
 
 static void take_restarts(struct pod_container *c, const struct json_value *v)

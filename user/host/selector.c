@@ -138,7 +138,7 @@ static enum answer ask(const struct words *w, enum selector_kind kind, const str
 	for (size_t i = 0; i < w->n; i++)
 		if (word_fits(slice_str(w->v[i]), kind, of))
 			return YES;
-	return NO;
+	return kind == SELECT_LABEL && of->pod->labels_cut ? OPEN : NO; /* it may be among those */
 }
 
 enum choice selector_choose(const struct selector *s, const struct subject *of)
