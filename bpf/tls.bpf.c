@@ -95,6 +95,15 @@ int tls_alpn_datum(struct pt_regs *regs)
 	return on_begin(regs, &c);
 }
 
+/* Of a session that may have moved anything by now. */
+SEC("uprobe")
+int tls_inside(struct pt_regs *regs)
+{
+	struct tls_call c = { .kind = TLS_NOTHING };
+
+	return on_begin(regs, &c);
+}
+
 /* A session that is first seen before it has moved anything is seen from its beginning. */
 SEC("uprobe")
 int tls_call(struct pt_regs *regs)

@@ -32,6 +32,7 @@ static enum ending ending_of(uint8_t program)
 		return END_NONE;
 	case UPROBE_WRITE_ALL:
 	case UPROBE_CALL:
+	case UPROBE_INSIDE:
 	case UPROBE_ALPN:
 	case UPROBE_ALPN_DATUM:
 		return END_EVERY;

@@ -31,7 +31,8 @@ struct uprobes;
 	X(RECV_KNOWN, tls_recv_known, "what NSS receives")	  /* and with flags as argument 3: PR_MSG_PEEK moves nothing */ \
 	X(SENDFILE, tls_sendfile, "how much TLS libraries send of files") /* (session …) → bytes: a hole of that size */     \
 	/* calls that move no plaintext */										     \
-	X(CALL, tls_call, "the sockets of TLS sessions")	  /* (session …): sockets used inside are its own. DONE */   \
+	X(INSIDE, tls_inside, "the sockets of TLS sessions")  /* (session …): sockets used inside are its own. DONE */   \
+	X(CALL, tls_call, "the sockets of TLS sessions")	  /* the same, at the beginning of a session: a handshake. DONE */ \
 	X(NEW, tls_new, "telling new TLS sessions from old ones") /* at the return, of the function that gives back a session */ \
 	X(SET_FD, tls_set_fd, "the sockets of TLS sessions")	  /* (session, descriptor …). Needs no DONE */		     \
 	X(FREE, tls_free, "the ends of TLS sessions")		  /* (session): it ends, or begins anew. Needs no DONE */    \
