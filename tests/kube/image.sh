@@ -15,7 +15,10 @@ store() {
 
 base() {
 	store inspect --type image "localhost/base:$suite" >/dev/null 2>&1 && return
-	mmdebstrap --quiet --variant=minbase --mode=root $suite "$cache/base.tar" http://deb.debian.org/debian >&2
+	# from where this machine's own packages come, if it is one of that suite
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" 2>/dev/null | head -n 1)
+	# shellcheck disable=SC2086 # none, or one
+	mmdebstrap --quiet --variant=minbase --mode=root $suite "$cache/base.tar" $mirror >&2
 	c=$(store from scratch)
 	store add -q "$c" "$cache/base.tar" / >/dev/null
 	store commit -q "$c" "localhost/base:$suite" >/dev/null
