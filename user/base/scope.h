@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
@@ -30,6 +31,14 @@
 static inline void free_p(void *p)
 {
 	free(*(void **)p);
+}
+
+/* A text whose bytes must not stay in memory. */
+static inline void free_secret(char **s)
+{
+	if (*s)
+		explicit_bzero(*s, strlen(*s));
+	free(TAKE_PTR(*s));
 }
 
 static inline void close_fd(int *fd)

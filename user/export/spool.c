@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/stats.h"
@@ -19,11 +20,7 @@
 
 static uint64_t key_of(const char *target)
 {
-	uint64_t h = 0xcbf29ce484222325ULL; /* FNV-1a */
-
-	for (; *target; target++)
-		h = (h ^ (uint8_t)*target) * 0x100000001b3ULL;
-	return h;
+	return hash_bytes(HASH_BEGIN, target, strlen(target));
 }
 
 /* ---- segments: made, opened, lost ---------------------------------------------------------------- */

@@ -28,21 +28,14 @@ struct kube_auth {
 	struct login login;
 };
 
-static void wipe(char **s)
-{
-	if (*s)
-		explicit_bzero(*s, strlen(*s));
-	free(TAKE_PTR(*s));
-}
-
 static void login_fini(struct login *l)
 {
-	wipe(&l->base);
-	wipe(&l->proxy);
-	wipe(&l->ca);
-	wipe(&l->cert);
-	wipe(&l->key);
-	wipe(&l->token);
+	free_secret(&l->base);
+	free_secret(&l->proxy);
+	free_secret(&l->ca);
+	free_secret(&l->cert);
+	free_secret(&l->key);
+	free_secret(&l->token);
 }
 
 /* Files */
@@ -120,9 +113,9 @@ static int check_base(struct login *l, char *error, size_t size)
 	snprintf(l->server, sizeof(l->server), "%s://%s:%s", scheme, host, port);
 	if (strcmp(scheme, "http"))
 		return 0;
-	wipe(&l->token);
-	wipe(&l->cert);
-	wipe(&l->key);
+	free_secret(&l->token);
+	free_secret(&l->cert);
+	free_secret(&l->key);
 	return 0;
 }
 

@@ -266,19 +266,12 @@ int kubeconfig_read(struct kubeconfig *out, const char *path, char *error, size_
 	return r;
 }
 
-static void wipe(char **s)
-{
-	if (*s)
-		explicit_bzero(*s, strlen(*s));
-	free(TAKE_PTR(*s));
-}
-
 void kubeconfig_fini(struct kubeconfig *c)
 {
 	char **all[] = { &c->context, &c->server, &c->proxy, &c->server_name, &c->ca_file, &c->cert_file,
 			 &c->key_file, &c->token_file, &c->ca_data, &c->cert_data, &c->key_data, &c->token };
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		wipe(all[i]);
+		free_secret(all[i]);
 	c->insecure = false;
 }

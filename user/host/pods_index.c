@@ -2,6 +2,7 @@
 /* Ways to find a pod. Keys are hashes; whoever looks up compares. */
 #include <errno.h>
 
+#include "base/hash.h"
 #include "base/stats.h"
 #include "host/pods_inner.h"
 
@@ -11,11 +12,7 @@ enum key_kind { KEY_CONTAINER = 1, KEY_UID, KEY_IP };
 
 static uint64_t hash_of(enum key_kind kind, struct slice s)
 {
-	uint64_t x = 0xcbf29ce484222325ULL + kind;
-
-	for (size_t i = 0; i < s.n; i++)
-		x = (x ^ (unsigned char)s.p[i]) * 0x100000001b3ULL;
-	return table_mix(x, kind);
+	return table_mix(hash_bytes(HASH_BEGIN + kind, s.p, s.n), kind);
 }
 
 static struct slice ip_bytes(const struct pod_ip *ip)

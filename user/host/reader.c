@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is read of living processes: at exec, at first sight, when the id may be another's, and what they publish later. */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/scope.h"
 #include "base/stats.h"
 #include "host/inner.h"
@@ -10,19 +11,15 @@
 /* An SDK may be set up at the first request, or only once a configuration has come. */
 static const uint64_t look_after[] = { 5 * NS_PER_S, 60 * NS_PER_S };
 
-/* FNV-1a over the items: the same facts, whenever they were read. */
+/* Of the items: the same facts, whenever they were read. */
 uint64_t facts_digest(struct slice facts)
 {
 	struct facts_head head;
 	struct slice items;
-	uint64_t x = 0xcbf29ce484222325ULL;
 
 	if (!facts_open(facts, &head, &items))
 		return 0;
-	x ^= head.start;
-	for (size_t i = 0; i < items.n; i++)
-		x = (x ^ (unsigned char)items.p[i]) * 0x100000001b3ULL;
-	return x;
+	return hash_bytes(HASH_BEGIN ^ head.start, items.p, items.n);
 }
 
 /* New facts are in scratch: keeps them, tells the recorder, then asks who knows more. */

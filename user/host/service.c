@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/scope.h"
 #include "base/stats.h"
@@ -49,12 +50,7 @@ struct services {
 
 static uint64_t hash_of(uint64_t seed, const void *data, size_t n)
 {
-	const unsigned char *p = data;
-	uint64_t x = 0xcbf29ce484222325ULL + seed;
-
-	for (size_t i = 0; i < n; i++)
-		x = (x ^ p[i]) * 0x100000001b3ULL;
-	return table_mix(x, seed);
+	return table_mix(hash_bytes(HASH_BEGIN + seed, data, n), seed);
 }
 
 static uint64_t hash_ip(const struct pod_ip *ip, enum service_source source)
