@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/scope.h"
+#include "probe/extent.h"
 
 #define SEGMENTS_MAX 64
 #define SECTIONS_MAX 65535
@@ -20,10 +21,6 @@
 #else
 #define MACHINE EM_NONE
 #endif
-
-struct extent {
-	uint64_t at, size;
-};
 
 struct segment { /* executable */
 	uint64_t address, offset, size;
@@ -59,22 +56,6 @@ struct elf_scan {
 	bool imports;
 	char piece[ELF_NAME_MAX + 1 + ELF_PIECE]; /* the end of the piece before stays in front */
 };
-
-/* ---- reading ---- */
-
-static int read_exactly(int fd, void *to, size_t n, uint64_t at)
-{
-	ssize_t got = at <= INT64_MAX - n ? pread(fd, to, n, (off_t)at) : 0;
-
-	if (got < 0)
-		return -errno;
-	return (size_t)got == n ? 0 : -EBADMSG;
-}
-
-static bool inside(const struct elf_scan *s, const struct extent *e)
-{
-	return e->at <= s->size && e->size <= s->size - e->at;
-}
 
 /* ---- headers ---- */
 
@@ -153,7 +134,7 @@ static void note_table(struct elf_scan *s, const struct sections *all, const Elf
 		return;
 	t->symbols = (struct extent){ h->sh_offset, h->sh_size - h->sh_size % sizeof(Elf64_Sym) };
 	t->strings = (struct extent){ strings.sh_offset, strings.sh_size };
-	t->there = inside(s, &t->symbols) && inside(s, &t->strings) && t->symbols.size && t->strings.size &&
+	t->there = extent_inside(&t->symbols, s->size) && extent_inside(&t->strings, s->size) && t->symbols.size && t->strings.size &&
 		   t->strings.size <= UINT32_MAX;
 }
 
@@ -165,7 +146,7 @@ static void note_section(struct elf_scan *s, const struct sections *all, const E
 		note_table(s, all, h, &s->tables[ELF_DYNAMIC]);
 	else if (h->sh_type == SHT_SYMTAB)
 		note_table(s, all, h, &s->tables[ELF_STATIC]);
-	else if (s->n_data < DATA_MAX && is_constant(s, h, &all->names) && inside(s, &e))
+	else if (s->n_data < DATA_MAX && is_constant(s, h, &all->names) && extent_inside(&e, s->size))
 		s->data[s->n_data++] = e;
 }
 
@@ -188,7 +169,7 @@ static int read_section_heads(const struct elf_scan *s, const Elf64_Ehdr *h, str
 		index = first.sh_link;
 	if (!read_section(s, all, index, &names))
 		all->names = (struct extent){ names.sh_offset, names.sh_size };
-	if (!inside(s, &all->names))
+	if (!extent_inside(&all->names, s->size))
 		all->names.size = 0;
 	return 0;
 }

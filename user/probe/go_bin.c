@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/scope.h"
+#include "probe/extent.h"
 
 #define SEGMENTS_MAX 32
 #define SECTIONS_MAX 256
@@ -15,10 +16,6 @@
 #define HEAD_SIZE    72 /* of the table */
 
 enum { V116 = 0xfffffffa, V118 = 0xfffffff0, V120 = 0xfffffff1 }; /* magic numbers of the table */
-
-struct extent {
-	uint64_t at, size;
-};
 
 struct segment {
 	uint64_t address, offset, size;
@@ -70,20 +67,6 @@ static const char *const names[GO_NAMES] = {
 };
 
 /* ---- reading ---- */
-
-static int read_exactly(int fd, void *to, size_t n, uint64_t at)
-{
-	ssize_t got = at <= INT64_MAX - n ? pread(fd, to, n, (off_t)at) : 0;
-
-	if (got < 0)
-		return -errno;
-	return (size_t)got == n ? 0 : -EBADMSG;
-}
-
-static bool inside(const struct go_scan *s, const struct extent *e)
-{
-	return e->at <= s->size && e->size <= s->size - e->at;
-}
 
 static uint32_t get32(const char *p)
 {
@@ -150,7 +133,7 @@ static void add_region(struct go_scan *s, uint64_t at, uint64_t size)
 {
 	struct extent e = { at, size };
 
-	if (s->n_regions < REGIONS_MAX && size && size <= GO_TABLE_MAX && inside(s, &e))
+	if (s->n_regions < REGIONS_MAX && size && size <= GO_TABLE_MAX && extent_inside(&e, s->size))
 		s->regions[s->n_regions++] = e;
 }
 
