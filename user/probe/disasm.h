@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Capstone, loaded while it is used: its tables take 5 MiB of memory, and functions are looked at for moments only. Loading is counted:
- * who has many functions to read keeps a handle meanwhile. Where the library is not installed nothing can be read, and probes stand
+ * who has several functions to read holds it meanwhile. Where the library is not installed nothing can be read, and probes stand
  * where functions begin.
  */
 #ifndef SPANDREL_PROBE_DISASM_H

@@ -14,6 +14,7 @@
 
 #include "base/scope.h"
 #include "probe/go_bin.h"
+#include "probe/disasm.h"
 #include "probe/place_code.h"
 
 #define WRITES_MAX   4
@@ -259,6 +260,7 @@ static bool known_abi(const struct go_scan *s)
 
 int go_sites(const struct go_scan *scan, struct uprobe_site out[GO_SITES_MAX])
 {
+	_cleanup_(disasm_unload) struct disasm held = { 0 }; /* for all functions of the file */
 	struct sites s = { .scan = scan, .out = out };
 	uint64_t texts[4];
 	size_t n = go_texts(scan, texts, ARRAY_SIZE(texts));
@@ -268,6 +270,7 @@ int go_sites(const struct go_scan *scan, struct uprobe_site out[GO_SITES_MAX])
 		return 0;
 	if (!known_abi(scan))
 		return -ENOTSUP;
+	disasm_load(&held);
 	for (size_t i = 0; i < n && got < 0; i++) {
 		s.text = texts[i];
 		got = all_sites(&s);

@@ -138,7 +138,6 @@ static void tidy(struct tls *t, uint64_t now)
 	if (now < t->next_idle)
 		return;
 	t->next_idle = now + IDLE_NS;
-	disasm_unload(&t->disasm);
 	if (t->seen.n) { /* what maps say of a file holds for a while only */
 		table_fini(&t->seen);
 		table_init(&t->seen, KNOWN_MAX);
@@ -326,7 +325,6 @@ void tls_free(struct tls *t)
 		return;
 	tls_detach(t);
 	tls_files_fini(&t->files);
-	disasm_unload(&t->disasm);
 	tls_look_free(&t->look);
 	while ((l = list_pop(&t->later)))
 		tls_look_free(&(struct tls_look *){ list_entry(l, struct tls_look, link) });

@@ -169,8 +169,6 @@ void tls_begin_look(struct tls *t, struct tls_opened *o, struct who who)
 	struct tls_opened copy = *o;
 
 	stat_inc(tls_looked);
-	if (!t->disasm.library)
-		disasm_load(&t->disasm);
 	if (!file)
 		forget_older(t, &o->real);
 	if (file) { /* under another name */

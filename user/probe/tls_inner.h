@@ -5,7 +5,6 @@
 
 #include "base/list.h"
 #include "base/table.h"
-#include "probe/disasm.h"
 #include "probe/tls.h"
 #include "probe/tls_files.h"
 #include "probe/tls_look.h"
@@ -32,7 +31,6 @@ struct tls {
 	uint32_t n_jobs, n_later;
 	struct tls_look *look;
 	struct walk walk;
-	struct disasm disasm; /* kept while there is work */
 	uint64_t next_idle, last_event;
 	uint64_t missed; /* counters of what was not told, when processes were checked last */
 };

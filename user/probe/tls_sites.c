@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/scope.h"
+#include "probe/disasm.h"
 #include "probe/place.h"
 
 static const char *row_symbol(size_t i)
@@ -100,6 +101,7 @@ static struct place place_of(const struct elf_scan *scan, const struct elf_funct
 
 int tls_sites_find(struct tls_sites *out, const struct elf_scan *scan, bool plain)
 {
+	_cleanup_(disasm_unload) struct disasm held = { 0 }; /* for all functions of the file */
 	_free_ char *code = malloc(PLACE_CODE_MAX);
 	size_t n;
 	const struct elf_function *found = elf_found(scan, &n);
@@ -107,6 +109,8 @@ int tls_sites_find(struct tls_sites *out, const struct elf_scan *scan, bool plai
 	if (!code)
 		return -ENOMEM;
 	*out = (struct tls_sites){ 0 };
+	if (!plain)
+		disasm_load(&held);
 	for (size_t i = 0; i < n; i++)
 		if (tls_rows[found[i].name].moves)
 			out->libraries |= 1u << tls_rows[found[i].name].library;
