@@ -3,8 +3,9 @@
  * Calls of TLS libraries: a program at a function's beginning notes the call (tls_begin), one at its end hands over what it moved
  * (tls_end). A process that is not selected costs the look-up that says so.
  *
- * Calls of one session inside each other (a function of the library that calls another) are the innermost ones, each of which tells what
- * it moved; the ends around them tell nothing. Calls of different sessions inside each other (TLS inside TLS) count both. Ends go unseen:
+ * Calls of one session inside each other that move the same bytes (a function of the library that calls another) are the innermost ones,
+ * each of which tells what it moved; the ends around them tell nothing. Others inside each other, of two sessions (TLS inside TLS) or about
+ * other bytes (a program that is told of the handshake inside a write), count both. Ends go unseen:
  * by a jump, with a thread, and as a rule where only those that move something pass a probe. Every end has a beginning of its own, which
  * stands on top; what is left below by unseen ends is dropped when the stack is seen to be shorter, and never gets another one's end.
  *

@@ -20,17 +20,12 @@ static void tell_open(struct conn *c)
 
 static void take_address(struct conn *c, const struct conn_info *from)
 {
-	struct conn_info *to = &c->info;
+	struct conn_info own = c->info;
 
-	to->self_key = from->self_key;
-	to->peer_key = from->peer_key;
-	to->netns = from->netns;
-	to->family = from->family;
-	to->role = from->role;
-	to->local = from->local;
-	to->remote = from->remote;
-	to->path_len = from->path_len;
-	memcpy(to->path, from->path, sizeof(to->path));
+	c->info = *from;
+	c->info.id = own.id;
+	c->info.mid = own.mid;
+	c->info.tls = own.tls;
 	if (c->doubt.requests < 0 && from->role)
 		c->doubt.requests = from->role == ROLE_CLIENT ? DIR_SEND : DIR_RECV;
 	tell_open(c);
