@@ -2,6 +2,7 @@
 #include "choose.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,34 +99,42 @@ static void decide(struct chooser *c)
 /* ---- selectors ---- */
 
 /* Names of pods come from the API server alone. */
-static int check_names(const struct chooser *c, const struct selector *s)
+static int check_names(const struct chooser *c, const struct selector *s, char *error, size_t size)
 {
 	if (c->pods || !(selector_wants(s, SELECT_SPACE) || selector_wants(s, SELECT_POD) || selector_wants(s, SELECT_LABEL)))
 		return 0;
-	return log_ret(-EINVAL, "--kube-namespace, --kube-pod, --kube-label: expected a Kubernetes API server: see --kube, --kubeconfig");
+	snprintf(error, size, "--kube-namespace, --kube-pod, --kube-label: expected a Kubernetes API server: see --kube, --kubeconfig");
+	return -EINVAL;
 }
 
-int chooser_select(struct chooser *c, const struct config *config)
+int chooser_plan(struct chooser *c, const struct config *config, struct selector **out, char *error, size_t size)
 {
 	struct selector_lists lists;
-	struct selector *s = NULL;
-	int err = 0;
+	struct selector *s;
+	int err;
 
 	if (!config_selector(config, &lists) && !c->selector)
 		return 0;
 	s = selector_new(&lists);
-	err = s ? check_names(c, s) : -ENOMEM;
+	snprintf(error, size, "out of memory");
+	err = s ? check_names(c, s, error, size) : -ENOMEM;
 	if (!err && !c->places)
 		err = places_open(c);
-	if (err) {
+	if (err)
 		selector_free(s);
-		return err;
-	}
+	else
+		*out = s;
+	return err;
+}
+
+void chooser_select(struct chooser *c, struct selector *s)
+{
+	if (!s)
+		return;
 	selector_free(c->selector);
 	c->selector = s;
 	scan(c, clock_boot());
 	decide(c);
-	return 0;
 }
 
 /* ---- live ---- */

@@ -19,8 +19,13 @@ struct probe;
 /* pods: NULL without Kubernetes. 0 or -errno. Does nothing until chooser_select(). */
 int chooser_new(struct chooser **out, struct probe *probe, struct pods *pods);
 void chooser_free(struct chooser *c); /* NULL is fine; before the pods */
-/* These selectors from now on: at the start and at SIGHUP. 0, or -errno after one line, and nothing has changed. */
-int chooser_select(struct chooser *c, const struct config *config);
+/*
+ * The selectors of a configuration, at the start and at SIGHUP, in two steps: all that can fail does so in the first, 0 or -errno
+ * with one line in `error`, which changes nothing; the second takes what that left in *out (nothing, where nothing is to be done).
+ */
+struct selector;
+int chooser_plan(struct chooser *c, const struct config *config, struct selector **out, char *error, size_t size);
+void chooser_select(struct chooser *c, struct selector *s);
 /* Does anything depend on what the API server says? */
 bool chooser_asks(const struct chooser *c);
 void chooser_event(struct chooser *c, const struct ev_cgroup *ev);

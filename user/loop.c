@@ -22,6 +22,7 @@
 #include "probe/probe.h"
 #include "probe/record.h"
 #include "proto/proto.h"
+#include "reload.h"
 #include "status.h"
 #include "steer.h"
 #include "usage.h"
@@ -138,20 +139,13 @@ static void tick(struct loop *l, uint64_t now)
 
 static void reload(struct loop *l)
 {
-	struct config fresh;
-	struct select s;
+	const struct reload_stages s = { l->config, &l->kube, l->chooser, l->probe, l->pipeline };
 	char error[512];
 
-	if (config_load(&fresh, l->argc, l->argv, error, sizeof(error)) || config_check(&fresh, error, sizeof(error))) {
+	if (reload_config(&s, l->argc, l->argv, error, sizeof(error)))
 		log_error("%s: nothing was changed", error);
-		config_fini(&fresh);
-		return;
-	}
-	config_select(&fresh, &s);
-	if (!kube_setup_reload(&l->kube, l->config, &fresh) && !chooser_select(l->chooser, &fresh) &&
-	    !probe_reselect(l->probe, &s) && !pipeline_sampling(l->pipeline, &fresh))
+	else
 		log_info("configuration read again: selectors and sampling are in force");
-	config_fini(&fresh);
 }
 
 static int signals_open(void)
@@ -260,14 +254,24 @@ static int make_seed(uint64_t seed[2])
 
 static int open_chooser(struct loop *l, struct select *s)
 {
+	struct selector *selector = NULL;
+	struct selection *selection = NULL;
+	char error[512] = "out of memory";
+	bool wait = s->wait;
 	int r = chooser_new(&l->chooser, l->probe, l->kube.pods);
 
-	if (!r)
-		r = chooser_select(l->chooser, l->config);
-	if (r || !s->wait)
-		return r;
 	s->wait = false;
-	return probe_reselect(l->probe, s);
+	if (!r)
+		r = chooser_plan(l->chooser, l->config, &selector, error, sizeof(error));
+	if (!r) {
+		chooser_select(l->chooser, selector);
+		r = wait ? probe_plan_select(l->probe, s, &selection, error, sizeof(error)) : 0;
+	}
+	if (r)
+		return log_ret(r, "%s", error);
+	if (selection)
+		probe_select(l->probe, selection);
+	return 0;
 }
 
 static int open_stages(struct loop *l)

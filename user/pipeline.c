@@ -314,6 +314,14 @@ static struct conn_table *make_conns(struct pipeline *p)
 			      &(struct verdict_sink){ .set = on_verdict, .frames = on_frames, .ask = on_ask, .arg = p });
 }
 
+static int make_sampler(struct pipeline *p)
+{
+	char error[512];
+	int r = stages_sampler(p->config, &p->sampler, error, sizeof(error));
+
+	return r ? log_ret(r, "%s", error) : 0;
+}
+
 int pipeline_new(struct pipeline **out, const struct config *config, const struct pipeline_live *live,
 		 const uint64_t seed[2], CURLM *multi)
 {
@@ -332,7 +340,7 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 	r = texts_init(&p->texts, config);
 	stages_describe(config, &p->texts, &p->describe);
 	if (!r)
-		r = stages_sampler(config, &p->sampler);
+		r = make_sampler(p);
 	if (!r)
 		r = export_setup_init(&p->setup, config);
 	if (!r)
@@ -397,13 +405,10 @@ void pipeline_turn(struct pipeline *p, uint64_t now)
 	export_turn(p->export, now);
 }
 
-int pipeline_sampling(struct pipeline *p, const struct config *config)
+void pipeline_sampling(struct pipeline *p, const struct config *config, struct sampler *sampler)
 {
-	int r = stages_sampler(config, &p->sampler);
-
-	if (!r)
-		self_traced_configure(&p->self_traced, config, p->live.probe != NULL);
-	return r;
+	sampler_replace(p->sampler, sampler);
+	self_traced_configure(&p->self_traced, config, p->live.probe != NULL);
 }
 
 struct sampler *pipeline_sampler(struct pipeline *p)

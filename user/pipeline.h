@@ -17,6 +17,7 @@ struct pipeline;
 struct pods;
 struct probe;
 struct recorder;
+struct sampler;
 struct services;
 
 /* What only a live run has; all NULL in replay. */
@@ -33,8 +34,8 @@ int pipeline_new(struct pipeline **out, const struct config *config, const struc
 void pipeline_event(struct pipeline *p, const struct ev_head *ev);
 /* Transfers under way, retries that are due: once a turn of the loop. */
 void pipeline_turn(struct pipeline *p, uint64_t now);
-/* SIGHUP: the sampling of another configuration, checked already. 0, or -errno and nothing has changed. */
-int pipeline_sampling(struct pipeline *p, const struct config *config);
+/* SIGHUP: the sampling of another configuration, of which `sampler` (stages.h) was made, which is taken. */
+void pipeline_sampling(struct pipeline *p, const struct config *config, struct sampler *sampler);
 struct sampler *pipeline_sampler(struct pipeline *p); /* for temporary rules */
 void pipeline_reopen(struct pipeline *p); /* SIGHUP: files that somebody moved */
 /* Sets the gauges (base/stats.h): requests_open by service. */

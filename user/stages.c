@@ -102,22 +102,14 @@ static void warn_shadowed(const struct sampler *s)
 		log_warn("--sample-rule \"%s\" never matches: \"%s\" comes first and takes all that it would", rule, by);
 }
 
-int stages_sampler(const struct config *c, struct sampler **s)
+int stages_sampler(const struct config *c, struct sampler **s, char *error, size_t size)
 {
 	struct sample_config sample;
-	char error[512];
 	int r;
 
 	config_sample(c, &sample);
-	if (!*s) {
-		r = sampler_new(s, &sample, error, sizeof(error));
-		if (r)
-			return log_ret(r, "%s", error);
-	} else {
-		r = sampler_configure(*s, &sample, error, sizeof(error));
-		if (r)
-			return log_ret(r, "%s: nothing was changed", error);
-	}
-	warn_shadowed(*s);
-	return 0;
+	r = sampler_new(s, &sample, error, size);
+	if (!r)
+		warn_shadowed(*s);
+	return r;
 }

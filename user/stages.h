@@ -21,7 +21,7 @@ void stages_conn(const struct config *c, const struct texts *t, struct conn_conf
 void stages_cause(const struct config *c, struct cause_config *out);
 void stages_describe(const struct config *c, const struct texts *t, struct describe_config *out);
 void stages_tail(const struct config *c, struct tail_config *out);
-/* Makes a sampler, or configures *s anew. 0 or -errno, said in one line; then *s is as it was. */
-int stages_sampler(const struct config *c, struct sampler **s);
+/* Makes a sampler, and warns of rules that never match. 0, or -errno with one line in `error`. */
+int stages_sampler(const struct config *c, struct sampler **s, char *error, size_t size);
 
 #endif

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -141,6 +142,49 @@ def case_operate_config_and_sighup():
     write("port 1", "no-such 1")
     status, _, err = run("--config", conf)
     assert status == 2 and one_line(err) and "no-such" in err, err
+
+
+def case_operate_hup_whole():
+    """A configuration that fails when most of it was done already leaves the old one in force, the selectors and the sampling."""
+    a, b = parts.threading_server(name="a"), parts.threading_server(name="b")
+    conf = parts.path("spandrel.conf")
+
+    def hup(t, *lines):
+        with open(conf, "w") as f:
+            f.write("\n".join(lines) + "\n")
+        n = len(t.err.splitlines())
+        t.proc.send_signal(signal.SIGHUP)
+        t.wait_for(lambda: len(t.err.splitlines()) > n, "word of the configuration")
+        return t.err.splitlines()[n:]
+
+    def ask(n):
+        parts.curl(a.url + f"/first{n}")
+        parts.curl(b.url + f"/other{n}")
+
+    def descriptors(pid):
+        """So few that the file can be read but the processes that run cannot be looked at, which takes two."""
+        used = {int(n) for n in os.listdir(f"/proc/{pid}/fd")}
+        second = [n for n in range(len(used) + 2) if n not in used][1]
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        return resource.prlimit(pid, resource.RLIMIT_NOFILE, (second, before[1]))
+    with open(conf, "w") as f:
+        f.write(f"port {a.port}\n")
+    with Tracer("--config", conf, select=[]) as t:
+        ask(1)
+        said = hup(t, f"port {b.port}", "kube-namespace shop", "sample-ratio 0")
+        assert len(said) == 1 and "--kube-namespace" in said[0] and "nothing was changed" in said[0], said
+        ask(2)
+        before = descriptors(t.proc.pid)
+        said = hup(t, f"port {b.port}", "sample-ratio 0")
+        assert len(said) == 1 and "processes that run" in said[0] and "nothing was changed" in said[0], said
+        ask(3)
+        resource.prlimit(t.proc.pid, resource.RLIMIT_NOFILE, before)
+        said = hup(t, f"port {b.port}")
+        assert len(said) == 1 and "in force" in said[0], said
+        ask(4)
+        t.stop()
+    got = {s.path for s in t.spans}
+    assert got == {"/first1", "/first2", "/first3", "/other4"}, t.spans
 
 
 def case_operate_duration_and_signals():

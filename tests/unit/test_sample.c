@@ -32,6 +32,16 @@ static int start(const struct sample_config *c)
 	return sampler_new(&sampler, c, error, sizeof(error));
 }
 
+static int configure(const struct sample_config *c)
+{
+	struct sampler *fresh;
+	int r = sampler_new(&fresh, c, error, sizeof(error));
+
+	if (!r)
+		sampler_replace(sampler, fresh);
+	return r;
+}
+
 static void start_ratio(double ratio)
 {
 	start(&(struct sample_config){ .ratio = ratio });
@@ -314,10 +324,9 @@ static void test_rate__outlives_a_new_configuration(void)
 
 	REQUIRE(!start(&(struct sample_config){ .ratio = 1, RULES("service=shop,rate=1/m") }));
 	CHECK(judge(&s).keep && !judge(&s).keep);
-	CHECK(!sampler_configure(sampler, &(struct sample_config){ .ratio = 1, RULES("service=x", "service=shop,rate=1/m") }, error,
-				 sizeof(error)));
+	CHECK(!configure(&(struct sample_config){ .ratio = 1, RULES("service=x", "service=shop,rate=1/m") }));
 	CHECK(!judge(&s).keep);
-	CHECK(!sampler_configure(sampler, &(struct sample_config){ .ratio = 1, RULES("service=shop,rate=2/m") }, error, sizeof(error)));
+	CHECK(!configure(&(struct sample_config){ .ratio = 1, RULES("service=shop,rate=2/m") }));
 	CHECK(judge(&s).keep);
 }
 
@@ -426,9 +435,9 @@ static void test_sampler__temporary_rules(void)
 	CHECK(v.keep && v.reason == KEPT_TEMPORARY);
 	CHECK(!sampler_add(sampler, SLICE("route=/api/*,ratio=0"), 500, error, sizeof(error)));
 	CHECK(!judge(&s).keep); /* the newest comes first */
-	CHECK(!sampler_configure(sampler, &(struct sample_config){ .ratio = 1, RULES("service=x", "service=y") }, error, sizeof(error)));
+	CHECK(!configure(&(struct sample_config){ .ratio = 1, RULES("service=x", "service=y") }));
 	CHECK(!judge(&s).keep);
-	CHECK(sampler_configure(sampler, &(struct sample_config){ RULES("bad") }, error, sizeof(error)) == -22);
+	CHECK(configure(&(struct sample_config){ RULES("bad") }) == -22);
 	sampler_expire(sampler, 500);
 	v = judge(&s);
 	CHECK(v.keep && v.reason == KEPT_TEMPORARY);

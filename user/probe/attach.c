@@ -169,12 +169,10 @@ void plan_slim(void)
 
 /* ---- walks ---- */
 
-int plan_walk(const struct bpf_program *prog, void (*out)(void *arg, const void *p, size_t n), void *arg)
+int walk_open(const struct bpf_program *prog)
 {
 	struct bpf_link *link;
-	char chunk[4096];
-	_close_ int fd = -1;
-	ssize_t n;
+	int fd;
 
 	if (bpf_program__fd(prog) < 0)
 		return -EOPNOTSUPP;
@@ -182,17 +180,28 @@ int plan_walk(const struct bpf_program *prog, void (*out)(void *arg, const void 
 	if (!link)
 		return -errno;
 	fd = bpf_iter_create(bpf_link__fd(link));
-	n = fd < 0 ? -1 : 0;
 	if (fd < 0)
-		n = -errno;
-	else
-		while ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
-			if (n > 0 && out)
-				out(arg, chunk, (size_t)n);
-	if (n < 0 && fd >= 0)
-		n = -errno;
-	bpf_link__destroy(link);
-	return (int)n;
+		fd = -errno;
+	bpf_link__destroy(link); /* the walk lives on */
+	return fd;
+}
+
+int walk_run(int fd, void (*out)(void *arg, const void *p, size_t n), void *arg)
+{
+	char chunk[4096];
+	ssize_t n;
+
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		if (n > 0 && out)
+			out(arg, chunk, (size_t)n);
+	return n < 0 ? -errno : 0;
+}
+
+int plan_walk(const struct bpf_program *prog, void (*out)(void *arg, const void *p, size_t n), void *arg)
+{
+	_close_ int fd = walk_open(prog);
+
+	return fd < 0 ? fd : walk_run(fd, out, arg);
 }
 
 /* ---- attach ---- */

@@ -141,7 +141,12 @@ void plan_detach(struct plan *p);
 /* After loading: gives back the memory that only that took, about 2 MiB. */
 void plan_slim(void);
 void plan_fini(struct plan *p);
-/* Runs an iterator over all its objects; what it writes goes to `out` (may be NULL). 0 or -errno. */
+/*
+ * Runs an iterator over all its objects; what it writes goes to `out` (may be NULL). 0 or -errno. In two steps: all that can be
+ * refused is refused when it is opened (a descriptor, the caller's).
+ */
+int walk_open(const struct bpf_program *prog);
+int walk_run(int fd, void (*out)(void *arg, const void *p, size_t n), void *arg);
 int plan_walk(const struct bpf_program *prog, void (*out)(void *arg, const void *p, size_t n), void *arg);
 
 /* ---- ways.c ---- */

@@ -86,22 +86,23 @@ static void note_process(void *arg, const void *ids, size_t n)
 }
 
 /* What selected processes map already. What they map from now on is told by the kernel: none is missed in between. */
-static int tls_walk(struct probe *p)
+static int tls_walk(struct probe *p, int walk)
 {
 	int err;
 
 	p->plan.skel->bss->find = 2;
-	err = plan_walk(p->plan.skel->progs.each_task, note_process, p);
+	err = walk_run(walk, note_process, p);
 	p->plan.skel->bss->find = 1;
 	return err;
 }
 
 static int tls_start(struct probe *p)
 {
-	int err = tls_new(&p->tls, p->plan.skel);
+	_close_ int walk = walk_open(p->plan.skel->progs.each_task);
+	int err = walk < 0 ? walk : tls_new(&p->tls, p->plan.skel);
 
 	if (!err)
-		err = tls_walk(p);
+		err = tls_walk(p, walk);
 	if (!err)
 		tls_settle(p->tls);
 	return err;
@@ -158,29 +159,54 @@ static bool same_pids(const struct knobs *a, const struct knobs *b)
 	return a->n_pid == b->n_pid && !memcmp(a->pid, b->pid, a->n_pid * sizeof(a->pid[0]));
 }
 
-int probe_reselect(struct probe *p, const struct select *s)
-{
-	struct knobs *k;
-	char error[256];
-	int err = -ENOMEM;
+struct selection {
+	struct knobs knobs;
+	int walk; /* over the tasks that run */
+};
 
-	k = malloc(sizeof(*k));
-	if (!k)
-		return err;
-	*k = p->plan.skel->bss->knobs;
-	err = select_knobs(k, s, error, sizeof(error));
-	if (err) {
-		log_error("%s", error);
-	} else {
-		p->plan.skel->bss->keep = same_pids(k, &p->plan.skel->bss->knobs) ? SEL_PID : 0;
-		p->plan.skel->bss->knobs = *k;
-		__atomic_fetch_add(&p->plan.skel->bss->procs_changes, 1, __ATOMIC_SEQ_CST);
+void selection_free(struct selection *s)
+{
+	if (s)
+		close_fd(&s->walk);
+	free(s);
+}
+
+int probe_plan_select(struct probe *p, const struct select *s, struct selection **out, char *error, size_t size)
+{
+	struct selection *new = malloc(sizeof(*new));
+	int err;
+
+	snprintf(error, size, "out of memory");
+	if (!new)
+		return -ENOMEM;
+	new->walk = -1;
+	new->knobs = p->plan.skel->bss->knobs;
+	err = select_knobs(&new->knobs, s, error, size);
+	if (!err && (new->walk = walk_open(p->plan.skel->progs.each_task)) < 0) {
+		err = new->walk;
+		snprintf(error, size, "cannot look at the processes that run: %s", strerror(-err));
 	}
-	free(k);
-	if (err || !p->tls)
-		return err ? err : plan_walk(p->plan.skel->progs.each_task, NULL, NULL);
-	tls_reselect(p->tls, clock_boot());
-	return tls_walk(p);
+	if (err) {
+		selection_free(new);
+		return err;
+	}
+	*out = new;
+	return 0;
+}
+
+void probe_select(struct probe *p, struct selection *s)
+{
+	int err;
+
+	p->plan.skel->bss->keep = same_pids(&s->knobs, &p->plan.skel->bss->knobs) ? SEL_PID : 0;
+	p->plan.skel->bss->knobs = s->knobs;
+	__atomic_fetch_add(&p->plan.skel->bss->procs_changes, 1, __ATOMIC_SEQ_CST);
+	if (p->tls)
+		tls_reselect(p->tls, clock_boot());
+	err = p->tls ? tls_walk(p, s->walk) : walk_run(s->walk, NULL, NULL);
+	if (err)
+		log_warn("not all processes that run could be looked at: %s", strerror(-err));
+	selection_free(s);
 }
 
 void probe_stop(struct probe *p)

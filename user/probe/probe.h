@@ -18,7 +18,7 @@ struct select { /* what to trace; patterns and paths are borrowed until the call
 	const char *const *exe, *const *comm, *const *cgroup, *const *port, *const *pid; /* NULL-terminated lists, or NULL */
 	const char *const *not_exe, *const *not_comm, *const *not_cgroup, *const *not_port, *const *not_pid;
 	bool kube, not_kube; /* probe_place() says what is selected, what is ruled out */
-	bool wait;	     /* nothing is selected yet: probe_reselect() follows once that was said */
+	bool wait;	     /* nothing is selected yet: probe_select() follows once that was said */
 };
 
 struct probe_config {
@@ -36,7 +36,14 @@ int select_check(const struct select *s, char *error, size_t size);
 
 /* 0 or -errno after one clear line (missing privileges, missing BTF, unsupported kernel …). */
 int probe_open(struct probe **out, const struct probe_config *config);
-int probe_reselect(struct probe *p, const struct select *s); /* SIGHUP */
+/*
+ * Another selection, in two steps: all that can fail does so in the first, 0 or -errno with one line in `error`, which changes
+ * nothing; the second takes what that made. What comes to be between the two is not lost.
+ */
+struct selection;
+int probe_plan_select(struct probe *p, const struct select *s, struct selection **out, char *error, size_t size);
+void probe_select(struct probe *p, struct selection *s);
+void selection_free(struct selection *s); /* NULL is fine */
 void probe_close(struct probe *p);
 int probe_fd(const struct probe *p);	 /* becomes readable when the reader is to be woken */
 const char *probe_backend(const struct probe *p);

@@ -43,8 +43,8 @@ struct span;
 /* -EINVAL with one line in `error` that names the option and the rule, or -ENOMEM. */
 int sampler_new(struct sampler **out, const struct sample_config *c, char *error, size_t size);
 void sampler_free(struct sampler *s); /* NULL is fine */
-/* Another configuration; temporary rules stay. After an error nothing has changed. */
-int sampler_configure(struct sampler *s, const struct sample_config *c, char *error, size_t size);
+/* Another configuration: that of `fresh`, which is gone then; temporary rules stay. */
+void sampler_replace(struct sampler *s, struct sampler *fresh);
 /* The first rule that can never match as an earlier one takes all that it would; false if there is none. */
 bool sampler_shadowed(const struct sampler *s, const char **rule, const char **by);
 

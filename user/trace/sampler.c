@@ -43,7 +43,7 @@ static int parse_rules(struct sampler *s, const struct sample_config *c, char *e
 		snprintf(error, size, "--sample-rule: expected at most %d rules", SAMPLE_RULES_MAX);
 		return -EINVAL;
 	}
-	s->rules = calloc(c->n_rules + 1, sizeof(*s->rules));
+	s->rules = calloc(c->n_rules + SAMPLE_TEMPORARY_MAX, sizeof(*s->rules));
 	if (!s->rules)
 		return -ENOMEM;
 	for (size_t i = 0; i < c->n_rules; i++) {
@@ -119,20 +119,14 @@ static void take_out(struct sampler *s, size_t i)
 }
 
 /* The temporary rules of `old` before those of `fresh`. */
-static int keep_temporary(struct sampler *fresh, const struct sampler *old)
+static void keep_temporary(struct sampler *fresh, const struct sampler *old)
 {
 	size_t n = old->n_temporary;
-	struct rule *rules = realloc(fresh->rules, (n + fresh->n_rules + 1) * sizeof(*rules));
 
-	if (!rules)
-		return -ENOMEM;
-	memmove(rules + n, rules, fresh->n_rules * sizeof(*rules));
-	if (n)
-		memcpy(rules, old->rules, n * sizeof(*rules));
-	fresh->rules = rules;
+	memmove(fresh->rules + n, fresh->rules, fresh->n_rules * sizeof(*fresh->rules));
+	memcpy(fresh->rules, old->rules, n * sizeof(*fresh->rules));
 	fresh->n_rules += n;
 	fresh->n_temporary = n;
-	return 0;
 }
 
 /* What a limit has let through counts on where the same words stay in force. */
@@ -153,22 +147,17 @@ static void keep_rates(struct sampler *fresh, const struct sampler *old)
 			}
 }
 
-int sampler_configure(struct sampler *s, const struct sample_config *c, char *error, size_t size)
+void sampler_replace(struct sampler *s, struct sampler *fresh)
 {
-	_cleanup_(free_sampler) struct sampler *fresh = NULL;
-	int r = sampler_new(&fresh, c, error, size);
 	struct sampler old = *s;
 
-	if (!r)
-		r = keep_temporary(fresh, s);
-	if (r)
-		return r;
+	keep_temporary(fresh, s);
 	keep_rates(fresh, &old);
 	*s = *fresh;
 	memmove(old.rules, old.rules + old.n_temporary, (old.n_rules - old.n_temporary) * sizeof(*old.rules));
 	old.n_rules -= old.n_temporary; /* the others have moved */
 	*fresh = old;
-	return 0;
+	sampler_free(fresh);
 }
 
 bool sampler_shadowed(const struct sampler *s, const char **rule, const char **by)
@@ -183,22 +172,9 @@ bool sampler_shadowed(const struct sampler *s, const char **rule, const char **b
 	return false;
 }
 
-/* Room for one more in front of the rules. */
-static struct rule *insert_front(struct sampler *s)
-{
-	struct rule *rules = realloc(s->rules, (s->n_rules + 2) * sizeof(*rules));
-
-	if (!rules)
-		return NULL;
-	s->rules = rules;
-	memmove(rules + 1, rules, s->n_rules * sizeof(*rules));
-	s->n_rules++;
-	return rules;
-}
-
 int sampler_add(struct sampler *s, struct slice rule, uint64_t until, char *error, size_t size)
 {
-	struct rule fresh, *to;
+	struct rule fresh;
 	int r;
 
 	if (s->n_temporary == SAMPLE_TEMPORARY_MAX) {
@@ -209,13 +185,10 @@ int sampler_add(struct sampler *s, struct slice rule, uint64_t until, char *erro
 	r = rule_parse(rule, &fresh, error, size);
 	if (r)
 		return r;
-	to = insert_front(s);
-	if (!to) {
-		rule_fini(&fresh);
-		return -ENOMEM;
-	}
-	*to = fresh;
-	to->until = until;
+	fresh.until = until;
+	memmove(s->rules + 1, s->rules, s->n_rules * sizeof(*s->rules));
+	s->rules[0] = fresh;
+	s->n_rules++;
 	s->n_temporary++;
 	stat_inc(rules_set);
 	return 0;

@@ -11,7 +11,7 @@ struct sampler {
 	bool ignore_parent, keep_errors;
 	uint64_t keep_slower_than;
 	struct rate rate;
-	struct rule *rules; /* the temporary ones first, the newest before all */
+	struct rule *rules; /* the temporary ones first, the newest before all; there is room for SAMPLE_TEMPORARY_MAX of them */
 	size_t n_rules, n_temporary;
 };
 
