@@ -17,12 +17,18 @@
 
 #define ACCEPTS 8		    /* a turn */
 #define PAUSE_NS (100 * NS_PER_MS) /* after accept() has failed for want of descriptors or memory */
-#define RUNS 4			    /* of the server a turn, while it has work that waits for nothing */
+#define RUNS 4			    /* of the server a turn, while it has work that waits for nothing; none is begun */
+#define RUNS_NS (2 * NS_PER_MS)	    /* after so long: the ring waits */
 
 struct client {
 	int fd; /* -1: a free place */
 	uint64_t since; /* its request is awaited, or under way */
 	bool answered, closing;
+};
+
+struct answer {
+	struct MHD_Response *response; /* NULL: has to be made */
+	unsigned status;
 };
 
 struct listen {
@@ -33,6 +39,7 @@ struct listen {
 	struct client clients[LISTEN_CONNECTIONS];
 	uint64_t now, paused; /* no accept() before */
 	bool busy;
+	struct answer answers[PAGE_METRICS + 1][METRICS_OPEN + 1]; /* of this turn: however many ask, each page is made once */
 	struct buf body;
 };
 
@@ -45,41 +52,72 @@ static const struct row {
 	{ "/", PAGE_ROOT }, { "/healthz", PAGE_HEALTHZ }, { "/readyz", PAGE_READYZ }, { "/metrics", PAGE_METRICS },
 };
 
-static enum MHD_Result send_body(struct MHD_Connection *c, unsigned status, const struct buf *body, const char *type)
+static struct MHD_Response *response(unsigned status, const struct buf *body, const char *type)
 {
 	struct MHD_Response *r = MHD_create_response_from_buffer(body->n, body->p, MHD_RESPMEM_MUST_COPY);
-	enum MHD_Result done;
 
 	if (!r)
-		return MHD_NO;
+		return NULL;
 	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 	MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-	done = MHD_queue_response(c, status, r);
-	MHD_destroy_response(r);
-	stat_inc(listen_answers);
-	return done;
+	return r;
+}
+
+static struct MHD_Response *error_page(struct listen *l, unsigned status, const char *text)
+{
+	buf_reset(&l->body);
+	buf_printf(&l->body, "%s\n", text);
+	return response(status, &l->body, "text/plain; charset=utf-8");
 }
 
 static enum MHD_Result send_error(struct listen *l, struct MHD_Connection *c, unsigned status, const char *text)
 {
+	struct MHD_Response *r = error_page(l, status, text);
+	enum MHD_Result done = r ? MHD_queue_response(c, status, r) : MHD_NO;
+
+	if (r)
+		MHD_destroy_response(r);
+	stat_inc(listen_answers);
+	return done;
+}
+
+static void make_answer(struct listen *l, enum listen_page page, enum metrics_format format, struct answer *a)
+{
 	buf_reset(&l->body);
-	buf_printf(&l->body, "%s\n", text);
-	return send_body(c, status, &l->body, "text/plain; charset=utf-8");
+	a->status = l->pages.page(l->pages.arg, page, format, &l->body);
+	if (l->body.failed) {
+		a->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+		a->response = error_page(l, a->status, "out of memory");
+	} else {
+		a->response = response(a->status, &l->body,
+				       page == PAGE_METRICS ? metrics_type(format) : "text/plain; charset=utf-8");
+	}
 }
 
 static enum MHD_Result send_page(struct listen *l, struct MHD_Connection *c, enum listen_page page)
 {
 	const char *accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
 	enum metrics_format format = page == PAGE_METRICS ? metrics_accepted(slice_str(accept)) : METRICS_TEXT;
-	unsigned status;
+	struct answer *a = &l->answers[page][format];
 
-	buf_reset(&l->body);
-	status = l->pages.page(l->pages.arg, page, format, &l->body);
-	if (l->body.failed)
-		return send_error(l, c, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
-	return send_body(c, status, &l->body, page == PAGE_METRICS ? metrics_type(format) : "text/plain; charset=utf-8");
+	if (!a->response)
+		make_answer(l, page, format, a);
+	stat_inc(listen_answers);
+	return a->response ? MHD_queue_response(c, a->status, a->response) : MHD_NO;
+}
+
+/* Who is being sent one keeps it until then. */
+static void forget_answers(struct listen *l)
+{
+	struct answer *a = l->answers[0];
+
+	for (size_t i = 0; i < sizeof(l->answers) / sizeof(*a); i++) {
+		if (a[i].response)
+			MHD_destroy_response(a[i].response);
+		a[i].response = NULL;
+	}
 }
 
 /* Called once the head is there, for each piece of a body, and at the request's end. */
@@ -218,15 +256,18 @@ static size_t clients_accept(struct listen *l, size_t taken)
 void listen_turn(struct listen *l, uint64_t now)
 {
 	MHD_UNSIGNED_LONG_LONG wait;
+	uint64_t end;
 
 	if (!l)
 		return;
 	l->now = now;
 	l->busy = clients_accept(l, clients_expire(l)) > 0;
-	for (int i = 0; i < RUNS && l->busy; i++) {
+	end = clock_ns(CLOCK_MONOTONIC) + RUNS_NS;
+	for (int i = 0; i < RUNS && l->busy && clock_ns(CLOCK_MONOTONIC) < end; i++) {
 		MHD_run(l->daemon);
 		l->busy = MHD_get_timeout(l->daemon, &wait) == MHD_YES && !wait;
 	}
+	forget_answers(l);
 }
 
 bool listen_busy(const struct listen *l)

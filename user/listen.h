@@ -23,7 +23,10 @@
 enum listen_page { PAGE_ROOT, PAGE_HEALTHZ, PAGE_READYZ, PAGE_METRICS };
 
 struct listen_pages {
-	/* Appends the page; the HTTP status. `format` is for PAGE_METRICS. Called from listen_turn() alone. */
+	/*
+	 * Appends the page; the HTTP status. `format` is for PAGE_METRICS. Called from listen_turn() alone, and there once for each
+	 * page and format: all who ask in one turn get the same.
+	 */
 	unsigned (*page)(void *arg, enum listen_page page, enum metrics_format format, struct buf *body);
 	void *arg;
 };

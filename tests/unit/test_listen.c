@@ -191,6 +191,29 @@ static void test_listen__patience(void)
 	listen_close(l);
 }
 
+/* However many ask at once, and again before they have an answer: a page is made once a turn. */
+static void test_listen__pipelining_clients(void)
+{
+	static const char ask[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+	unsigned asked, turns = 0;
+	struct listen *l = server(&asked);
+	int fds[LISTEN_CONNECTIONS];
+	uint64_t want = 8 * (uint64_t)LISTEN_CONNECTIONS;
+
+	for (size_t i = 0; i < LISTEN_CONNECTIONS; i++) {
+		fds[i] = client();
+		for (int j = 0; j < 8; j++)
+			say(fds[i], ask);
+	}
+	for (; stats[STAT_listen_answers] < want && turns < TURNS; turns++)
+		listen_turn(l, now);
+	CHECK_INT(stats[STAT_listen_answers], want);
+	CHECK(asked <= turns && asked < want);
+	for (size_t i = 0; i < LISTEN_CONNECTIONS; i++)
+		close(fds[i]);
+	listen_close(l);
+}
+
 static void test_listen__taken(void)
 {
 	unsigned asked;
@@ -246,6 +269,7 @@ int main(void)
 	RUN(test_listen__pages);
 	RUN(test_listen__more_than_there_is_room_for);
 	RUN(test_listen__patience);
+	RUN(test_listen__pipelining_clients);
 	RUN(test_listen__taken);
 	RUN(test_listen__doors);
 	return tap_done();
