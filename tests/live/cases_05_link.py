@@ -185,7 +185,7 @@ def concurrent(front, back, complete, **kw):
         n = several(front, **kw)
         t.stop(settle=0.3)
     right, wrong, orphan = judge(t.spans, front.pid)
-    print(f"# right {right}, wrong {len(wrong)}, orphan {orphan} of {n}")
+    print(f"# right {right}, wrong {len(wrong)}, orphan {orphan} of {n}; {({k: v for k, v in t.counters.items() if k.startswith('links')})}")
     assert not wrong, wrong[:4]
     assert len(t.spans) == 3 * n, (len(t.spans), n)
     assert right + orphan == n

@@ -52,7 +52,7 @@ def case_saturation_wrk():
     assert missed == 0 and dropped == 0, dict(c)
 
 
-case_saturation_wrk.limit = SECONDS + 180
+case_saturation_wrk.limit, case_saturation_wrk.alone = SECONDS + 180, True
 
 
 def case_saturation_connections():
@@ -66,6 +66,9 @@ def case_saturation_connections():
     print(f"# {rate} requests/s; logged {logged}, spans {t.count}, {dict(c)}")
     assert c.sum("records_missed") == 0 and t.count + c.sum("requests_dropped") == logged, (logged, t.count, dict(c))
     assert all(s.code == 200 for s in t.spans)
+
+
+case_saturation_connections.alone = True
 
 
 def case_saturation_both_ends():
@@ -88,6 +91,9 @@ def case_saturation_both_ends():
         if s.parent in ids:
             p = ids[s.parent]
             assert s.link == "connection" and p.path == s.path and p["network.peer.port"] == ng.port, (s, p)
+
+
+case_saturation_both_ends.alone = True
 
 
 STATUSES = "".join(f"location /s/{c}/ {{ return {c}; }}\n" for c in (200, 201, 204, 404, 410, 500, 503))

@@ -127,6 +127,9 @@ def case_resource_self_traced_selected():
         assert len(t.spans.of(CLIENT, "/v1/traces", pid=app.pid)) == 2, t.spans
 
 
+case_resource_self_traced_selected.alone = True  # every Python here is selected
+
+
 def case_resource_self_traced_forwarder():
     """Who hands on the traces of others is no program that is traced already: but for those requests all of it stays."""
     sink = Sink()

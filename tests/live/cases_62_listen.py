@@ -12,6 +12,7 @@ import time
 import openmetrics
 import parts
 import wire
+from cases_06_select import private
 from spandrel import PATIENCE, SERVER, Tracer, run
 
 OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -168,13 +169,13 @@ def case_listen_dashboards():
 
 def case_listen_not_traced():
     """curl is traced, but not where it asks the tracer."""
-    web = parts.threading_server()
-    with listening(select=["--exe", "curl"]) as t:
+    web, curl = parts.threading_server(), private("curl")
+    with listening(select=["--exe", curl]) as t:
         host, port = address(t)
         for path in PAGES:
-            assert parts.curl(f"http://{host}:{port}{path}")[1]["code"] == 200
-            assert parts.curl(f"http://localhost:{port}{path}", "-4")[1]["code"] == 200
-        parts.curl(web.url + "/yes")
+            assert parts.curl(f"http://{host}:{port}{path}", binary=curl)[1]["code"] == 200
+            assert parts.curl(f"http://localhost:{port}{path}", "-4", binary=curl)[1]["code"] == 200
+        parts.curl(web.url + "/yes", binary=curl)
         t.stop()
     assert [s.path for s in t.spans] == ["/yes"] and t.counters["connections_seen"] == 1, (t.spans, t.counters)
 
@@ -237,20 +238,20 @@ def web_in(wrap, host, name):
     return port
 
 
-def curl_in(wrap, url):
-    return parts.tool([*wrap, "curl", "-sS", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", url]).text
+def curl_in(wrap, url, binary="curl"):
+    return parts.tool([*wrap, binary, "-sS", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", url]).text
 
 
 def case_listen_every_address():
     """0.0.0.0: asked by whichever address of the host, from here or from another network namespace, nothing is traced; but what
     another program serves on the same port of another namespace's loopback is."""
     in_a, in_b = two_namespaces()
-    port = web_in(in_b, "127.0.0.1", "web")
-    with listening(at=f"0.0.0.0:{port}", select=["--exe", "curl"], wrap=in_a) as t:
+    port, curl = web_in(in_b, "127.0.0.1", "web"), private("curl")
+    with listening(at=f"0.0.0.0:{port}", select=["--exe", curl], wrap=in_a) as t:
         for host in ("127.0.0.1", "10.77.0.1"):
-            assert curl_in(in_a, f"http://{host}:{port}/healthz") == "ok\n"
-        assert curl_in(in_b, f"http://10.77.0.1:{port}/healthz") == "ok\n"
-        curl_in(in_b, f"http://127.0.0.1:{port}/yes")
+            assert curl_in(in_a, f"http://{host}:{port}/healthz", curl) == "ok\n"
+        assert curl_in(in_b, f"http://10.77.0.1:{port}/healthz", curl) == "ok\n"
+        curl_in(in_b, f"http://127.0.0.1:{port}/yes", curl)
         t.stop()
     assert [s.path for s in t.spans] == ["/yes"] and t.counters["connections_seen"] == 1, (t.spans, t.counters)
 
@@ -466,3 +467,6 @@ def case_listen_scraped_under_load():
     assert t.counters.sum("requests_dropped") == t.counters['requests_dropped{reason="shutdown"}'], t.counters
     assert not t.counters['records_missed{kind="data"}'], t.counters
     print(f"# {n:.0f} scrapes beside {t.counters['requests_seen']} requests; memory {min(sizes) / 2**20:.1f} to {max(sizes) / 2**20:.1f} MiB")
+
+
+case_listen_scraped_under_load.alone = True

@@ -58,7 +58,8 @@ def case_kube_quiet():
     quiet(int(os.environ.get("QUIET_SECONDS", "120")))
 
 
-case_kube_quiet.limit = 60 + int(os.environ.get("QUIET_SECONDS", "120"))
+case_kube_quiet.seconds = int(os.environ.get("QUIET_SECONDS", "120"))
+case_kube_quiet.limit = 60 + case_kube_quiet.seconds
 
 
 def rss(pid):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make live: the whole product against real programs (root). T=name runs the cases whose name begins so, e.g. T=http
 # or T=link_chain. LIST=1 lists them. BACKEND=way: on this way in. KEEP=1 keeps the working directories.
-# RIGHTS=least: the tracer as a user with the least capabilities.
+# RIGHTS=least: the tracer as a user with the least capabilities. LIVE_JOBS=n: so many cases at a time (1: as listed).
 LIVE_PYTHON ?= /usr/bin/python3
 
 # the programs that call by gRPC, made once and kept outside the tree; a case that lacks its program says why

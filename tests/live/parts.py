@@ -3,6 +3,8 @@
 Each runs in a session of its own and is stopped by its process id."""
 import contextlib
 import ctypes
+import errno
+import itertools
 import json
 import os
 import shutil
@@ -19,8 +21,9 @@ APPS = os.path.join(HERE, "apps")
 PYTHON = "/usr/bin/python3"
 SLOW = int(os.environ.get("SLOW", "1"))  # times slower than a machine of one's own: an emulated one
 READY = 20 * SLOW
+PORTS_FROM, PORTS_TO, PORTS = 10000, 30000, 48
 
-_state = {"dir": None, "procs": [], "ends": []}
+_state = {"dir": None, "procs": [], "ends": [], "ports": iter(())}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -28,8 +31,8 @@ class Skip(Exception):
     pass
 
 
-def die_with_parent():
-    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+def die_with_parent(sig=signal.SIGKILL):
+    _libc.prctl(1, sig)  # PR_SET_PDEATHSIG
 
 
 def set_workdir(path):
@@ -98,10 +101,33 @@ def least_rights():
     return rights(*LEAST, user=NOBODY)
 
 
-def free_port(host="127.0.0.1"):
+def port_blocks():
+    """Ports for one case after the other: below those that the kernel gives away, a block of its own for each that runs."""
+    low = int(read("/proc/sys/net/ipv4/ip_local_port_range").split()[0])
+    blocks = [range(p, p + PORTS) for p in range(PORTS_FROM, min(low, PORTS_TO) - PORTS + 1, PORTS)]
+    begin = os.getpid() % len(blocks) if blocks else 0
+    yield from itertools.cycle(blocks[begin:] + blocks[:begin] or [()])
+
+
+def set_ports(block):
+    _state["ports"] = iter(block)
+
+
+def bound(host, port):
+    """The port, if it can be bound."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
-        s.bind((host, 0))
+        try:
+            s.bind((host, port))
+        except OSError as e:
+            if not port or e.errno != errno.EADDRINUSE:
+                raise
+            return None
         return s.getsockname()[1]
+
+
+def free_port(host="127.0.0.1"):
+    """One that nobody else takes before it is used: of this case's block, where it has one."""
+    return next((p for p in _state["ports"] if bound(host, p)), None) or bound(host, 0)
 
 
 def start(argv, name, env=None, cwd=None, fds=()):
