@@ -30,23 +30,36 @@ size_t utf8_sequence(const char *text, size_t n)
 	return want;
 }
 
-/* Bytes of ASCII at the front, eight at a time. */
-static size_t ascii(const char *p, size_t n)
+#define HIGHS 0x8080808080808080ULL
+
+static uint64_t load(const char *p)
 {
-	size_t i = 0;
 	uint64_t w;
 
-	for (; i + 8 <= n; i += 8) {
-		memcpy(&w, p + i, 8);
-		if (w & 0x8080808080808080ULL)
-			break;
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+/* Eight bytes at a time, the last of them together with some before. */
+static bool ascii(const char *p, size_t n)
+{
+	uint64_t all = 0;
+
+	if (n < sizeof(all)) {
+		for (size_t i = 0; i < n; i++)
+			all |= (uint64_t)p[i];
+		return !(all & HIGHS);
 	}
-	return i;
+	for (size_t i = 0; i + sizeof(all) < n; i += sizeof(all))
+		all |= load(p + i);
+	return !((all | load(p + n - sizeof(all))) & HIGHS);
 }
 
 bool utf8_valid(struct slice s)
 {
-	for (size_t i = ascii(s.p, s.n), step; i < s.n; i += step) {
+	if (ascii(s.p, s.n))
+		return true;
+	for (size_t i = 0, step; i < s.n; i += step) {
 		step = utf8_sequence(s.p + i, s.n - i);
 		if (!step)
 			return false;

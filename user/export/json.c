@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/json.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,16 +10,19 @@
 #include "base/scope.h"
 #include "base/utf8.h"
 
-#define ONES 0x0101010101010101ULL
-#define HIGHS 0x8080808080808080ULL
-#define HAS_ZERO(v) (((v) - ONES) & ~(v) & HIGHS)
+#define SPACES 0x2020202020202020ULL
+#define DIGITS 0x3030303030303030ULL /* '0' */
 
-/* Is one of the eight a byte below 0x20, a quote, a backslash, DEL or above? May not be wrong about "none". */
-static inline bool any_special(uint64_t v)
+typedef signed char bytes __attribute__((vector_size(16)));
+typedef uint64_t words __attribute__((vector_size(16)));
+
+/* Is one of them a control character, a quote, a backslash, DEL or above? The bytes are signed: above DEL is below zero. */
+static inline bool any_special(words v)
 {
-	uint64_t below_space = (v - ONES * 0x20) & ~v;
+	bytes b = (bytes)v;
+	words hit = (words)((b < 0x20) | (b == 0x7f) | (b == '"') | (b == '\\'));
 
-	return ((v | below_space) & HIGHS) | HAS_ZERO(v ^ ONES * 0x7f) | HAS_ZERO(v ^ ONES * '"') | HAS_ZERO(v ^ ONES * '\\');
+	return hit[0] | hit[1];
 }
 
 static char *put_escape(char *to, unsigned char c)
@@ -61,37 +65,63 @@ static char *put_char(char *to, const char *s, size_t n, size_t *len)
 
 #define PIECE 128u /* asked for at once, at the worst 6 bytes for each */
 
-/* Up to 7 bytes as one word, the rest of it spaces. */
-static inline uint64_t word_of(const char *s, size_t n)
+static inline uint64_t load(const char *s)
 {
-	uint64_t v = ONES * ' ';
-	char *to = (char *)&v;
+	uint64_t v;
 
-	if (n & 4)
-		memcpy(to, s, 4);
-	if (n & 2)
-		memcpy(to + (n & 4), s + (n & 4), 2);
-	if (n & 1)
-		to[n - 1] = s[n - 1];
+	memcpy(&v, s, sizeof(v));
 	return v;
 }
 
-/* Writes as many of the n bytes as stand for themselves, eight at a time, and behind them anything. Room: n + 8. */
+/* 1 to 7 bytes as one word, the rest of it spaces. What is read twice falls on itself. */
+static inline uint64_t load_few(const char *s, size_t n)
+{
+	uint64_t v = SPACES << 8 * n;
+	uint32_t head, tail;
+
+	if (n >= 4) {
+		memcpy(&head, s, sizeof(head));
+		memcpy(&tail, s + n - sizeof(tail), sizeof(tail));
+		return htole64(v | le32toh(head) | (uint64_t)le32toh(tail) << 8 * (n - sizeof(tail)));
+	}
+	v |= (uint8_t)s[0] | (uint64_t)(uint8_t)s[n / 2] << 8 * (n / 2) | (uint64_t)(uint8_t)s[n - 1] << 8 * (n - 1);
+	return htole64(v);
+}
+
+/* 1 to 15 bytes, if all stand for themselves: n, else 0. Room: 8 at least. */
+static inline size_t put_short(char *to, const char *s, size_t n)
+{
+	uint64_t head, tail = SPACES;
+
+	if (n < sizeof(head)) {
+		head = load_few(s, n);
+	} else {
+		head = load(s);
+		tail = load(s + n - sizeof(tail));
+		memcpy(to + n - sizeof(tail), &tail, sizeof(tail));
+	}
+	memcpy(to, &head, sizeof(head));
+	return any_special((words){ head, tail }) ? 0 : n;
+}
+
+/* Writes as many of the n bytes as stand for themselves, sixteen at a time, and behind them anything. Room: n + 8. */
 static inline size_t put_plain(char *to, const char *s, size_t n)
 {
 	size_t i = 0;
-	uint64_t v;
+	words v;
 
-	for (; n - i >= sizeof(v); i += sizeof(v)) {
+	if (n < sizeof(v))
+		return put_short(to, s, n);
+	for (; i + sizeof(v) < n; i += sizeof(v)) {
 		memcpy(&v, s + i, sizeof(v));
 		if (any_special(v))
 			return i;
 		memcpy(to + i, &v, sizeof(v));
 	}
-	v = word_of(s + i, n - i);
+	memcpy(&v, s + n - sizeof(v), sizeof(v)); /* some of it again */
 	if (any_special(v))
 		return i;
-	memcpy(to + i, &v, sizeof(v));
+	memcpy(to + n - sizeof(v), &v, sizeof(v));
 	return n;
 }
 
@@ -106,7 +136,7 @@ static char *put_chars(char *to, const char *s, size_t n, size_t stop, size_t *u
 	return to;
 }
 
-void json_text(struct writer *j, struct slice s)
+static __attribute__((noinline)) void put_pieces(struct writer *j, struct slice s)
 {
 	size_t i = 0, n, used;
 
@@ -119,37 +149,51 @@ void json_text(struct writer *j, struct slice s)
 		j->at += used;
 		if (used == n)
 			continue;
-		j->at = put_chars(j->at, s.p + i, s.n - i, MIN(n - used, sizeof(uint64_t)), &used);
+		j->at = put_chars(j->at, s.p + i, s.n - i, MIN(n - used, sizeof(words)), &used);
 		i += used;
 	}
 }
 
-static unsigned decimal_digits(uint64_t v)
+/* Most are short, and plain. */
+void json_text(struct writer *j, struct slice s)
 {
-	unsigned n = 1;
+	if (!s.n)
+		return;
+	if (s.n <= PIECE && writer_room(j, s.n + sizeof(uint64_t)) && put_plain(j->at, s.p, s.n) == s.n)
+		j->at += s.n;
+	else
+		put_pieces(j, s);
+}
 
-	for (; v >= 10000; v /= 10000)
-		n += 4;
-	return n + (v >= 10) + (v >= 100) + (v >= 1000);
+#define CHUNK 100000000u /* eight digits */
+
+/* v < CHUNK as eight bytes 0 to 9, the first of them lowest. Halves its lanes three times: 4, 2, 1 digits each. */
+static inline uint64_t digits_of(uint32_t v)
+{
+	uint64_t x = v / 10000 | (uint64_t)(v % 10000) << 32, q;
+
+	q = (x * 10486 >> 20) & 0x0000007f0000007fULL; /* / 100, exact below 10,000 */
+	x = q | (x - q * 100) << 16;
+	q = (x * 103 >> 10) & 0x000f000f000f000fULL; /* / 10, exact below 100 */
+	return q | (x - q * 10) << 8;
 }
 
 void json_u64(struct writer *j, uint64_t v)
 {
-	static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-				    "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-				    "8081828384858687888990919293949596979899";
-	unsigned n = decimal_digits(v);
-	char *p;
+	uint64_t tail[2], x;
+	unsigned n = 0, zeros;
 
-	if (!writer_room(j, n))
+	if (!writer_room(j, 3 * sizeof(x)))
 		return;
-	j->at += n;
-	for (p = j->at; v >= 100; v /= 100)
-		memcpy(p -= 2, pairs + 2 * (v % 100), 2);
-	if (v >= 10)
-		memcpy(p - 2, pairs + 2 * v, 2);
-	else
-		p[-1] = (char)('0' + v);
+	for (; v >= CHUNK; v /= CHUNK)
+		tail[n++] = htole64(digits_of((uint32_t)(v % CHUNK)) | DIGITS);
+	x = digits_of((uint32_t)v);
+	zeros = (unsigned)__builtin_ctzll(x | 1ULL << 56) / 8; /* one digit is written at least */
+	x = htole64((x | DIGITS) >> 8 * zeros);
+	memcpy(j->at, &x, sizeof(x));
+	j->at += sizeof(x) - zeros;
+	for (; n; j->at += sizeof(x))
+		memcpy(j->at, &tail[--n], sizeof(x));
 }
 
 void json_i64(struct writer *j, int64_t v)

@@ -21,20 +21,41 @@ int describe_init(struct description *d, struct arena *arena, const struct descr
 	return 0;
 }
 
+/* One of 64 bits, by both ends of the key. */
+static uint64_t fingerprint(struct slice key)
+{
+	uint64_t front = 0, back = 0;
+
+	if (key.n >= sizeof(front)) {
+		memcpy(&front, key.p, sizeof(front));
+		memcpy(&back, key.p + key.n - sizeof(back), sizeof(back));
+	}
+	return 1ULL << ((front + back + key.n) * 0xd6e8feb86659fd93ULL >> 58);
+}
+
+static struct attr *find(const struct description *d, struct slice key)
+{
+	for (unsigned i = 0; i < d->n_attrs; i++)
+		if (slice_eq(d->attrs[i].key, key))
+			return &d->attrs[i];
+	return NULL;
+}
+
 /* A place for the attribute; NULL (counted) beyond the limit, or when the key is there already: the first one stays. */
 static struct attr *add(struct description *d, struct slice key, uint8_t type)
 {
+	uint64_t print = fingerprint(key);
 	struct attr *a;
 
-	for (unsigned i = 0; i < d->n_attrs; i++)
-		if (slice_eq(d->attrs[i].key, key))
-			return NULL;
+	if (d->seen & print && find(d, key))
+		return NULL;
 	if (d->n_attrs == DESCRIPTION_ATTRS) {
 		d->dropped_attrs++;
 		return NULL;
 	}
 	a = &d->attrs[d->n_attrs++];
 	*a = (struct attr){ .key = key, .type = type };
+	d->seen |= print;
 	return a;
 }
 
@@ -75,7 +96,7 @@ void describe_name(struct description *d, struct slice name)
 		d->name = shown;
 }
 
-static void put_str(struct description *d, struct slice key, struct slice value)
+void describe_add_str(struct description *d, struct slice key, struct slice value)
 {
 	struct attr *a = add(d, key, ATTR_STRING);
 
@@ -83,22 +104,17 @@ static void put_str(struct description *d, struct slice key, struct slice value)
 		take_back(d);
 }
 
-void describe_str(struct description *d, const char *key, struct slice value)
+void describe_add_int(struct description *d, struct slice key, int64_t value)
 {
-	put_str(d, slice_str(key), value);
-}
-
-void describe_int(struct description *d, const char *key, int64_t value)
-{
-	struct attr *a = add(d, slice_str(key), ATTR_INT);
+	struct attr *a = add(d, key, ATTR_INT);
 
 	if (a)
 		a->i = value;
 }
 
-void describe_bool(struct description *d, const char *key, bool value)
+void describe_add_bool(struct description *d, struct slice key, bool value)
 {
-	struct attr *a = add(d, slice_str(key), ATTR_BOOL);
+	struct attr *a = add(d, key, ATTR_BOOL);
 
 	if (a)
 		a->b = value;
@@ -120,6 +136,7 @@ int describe_restart(struct description *d)
 		return -ENOMEM;
 	d->attrs = attrs;
 	d->n_attrs = 0;
+	d->seen = 0;
 	return 0;
 }
 
@@ -202,10 +219,5 @@ struct slice describe_addr(struct description *d, const uint8_t addr[16])
 
 const struct attr *describe_find(const struct description *d, const char *key)
 {
-	struct slice k = slice_str(key);
-
-	for (unsigned i = 0; i < d->n_attrs; i++)
-		if (slice_eq(d->attrs[i].key, k))
-			return &d->attrs[i];
-	return NULL;
+	return find(d, slice_str(key));
 }

@@ -31,6 +31,7 @@ struct description {
 	struct slice name;
 	uint8_t status; /* enum span_status */
 	uint16_t n_attrs, dropped_attrs;
+	uint64_t seen; /* fingerprints of the keys, one bit each */
 	struct attr *attrs; /* DESCRIPTION_ATTRS of them, in the arena */
 	struct arena *arena;
 	const struct describe_config *config;
@@ -39,10 +40,27 @@ struct description {
 /* 0 or -ENOMEM. */
 int describe_init(struct description *d, struct arena *arena, const struct describe_config *config);
 void describe_name(struct description *d, struct slice name);
-/* key is static */
-void describe_str(struct description *d, const char *key, struct slice value);
-void describe_int(struct description *d, const char *key, int64_t value);
-void describe_bool(struct description *d, const char *key, bool value);
+/* As the three below; key lives as long as the arena. */
+void describe_add_str(struct description *d, struct slice key, struct slice value);
+void describe_add_int(struct description *d, struct slice key, int64_t value);
+void describe_add_bool(struct description *d, struct slice key, bool value);
+
+/* key is static. Inline, for the length of a literal is known. */
+static inline void describe_str(struct description *d, const char *key, struct slice value)
+{
+	describe_add_str(d, slice_str(key), value);
+}
+
+static inline void describe_int(struct description *d, const char *key, int64_t value)
+{
+	describe_add_int(d, slice_str(key), value);
+}
+
+static inline void describe_bool(struct description *d, const char *key, bool value)
+{
+	describe_add_bool(d, slice_str(key), value);
+}
+
 /* key and values live as long as the arena */
 void describe_strs(struct description *d, struct slice key, const struct slice *values, size_t n);
 /* One that was described before, as it is. */
