@@ -63,6 +63,35 @@ static const struct field_row fields[LENGTH_MAX + 1][SAME_LENGTH_MAX] = {
 		 { "x-b3-parentspanid", F_CARRIER + CARRIER_B3_PARENT } },
 };
 
+static uint64_t load(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+/* Are they the same eight bytes, but for the case of letters? `lower` has nothing but small letters, digits and dashes. */
+static inline bool same_word(uint64_t w, uint64_t lower)
+{
+	uint64_t letters = lower & 0x4040404040404040ULL;
+
+	return !((w ^ lower) & ~(letters >> 1));
+}
+
+/* As name_is() for the names below, of the same length. */
+static inline bool is_field(struct slice name, const char *lower)
+{
+	size_t last = name.n - sizeof(uint64_t);
+
+	if (name.n < sizeof(uint64_t))
+		return name_is(name, lower);
+	for (size_t i = 0; i < last; i += sizeof(uint64_t))
+		if (!same_word(load(name.p + i), load(lower + i)))
+			return false;
+	return same_word(load(name.p + last), load(lower + last));
+}
+
 static unsigned identify(struct slice name)
 {
 	const struct field_row *row;
@@ -70,9 +99,14 @@ static unsigned identify(struct slice name)
 	if (name.n > LENGTH_MAX)
 		return F_NONE;
 	for (row = fields[name.n]; row->name; row++)
-		if (name_is(name, row->name))
+		if (is_field(name, row->name))
 			return row->id;
 	return F_NONE;
+}
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 /* Takes the next element off a list that may be folded. */
@@ -82,9 +116,9 @@ static bool next_element(struct slice *list, struct slice *element)
 
 	if (!slice_split(list, ',', &e))
 		return false;
-	while (e.n && memchr(" \t\r\n", e.p[0], 4))
+	while (e.n && is_blank(e.p[0]))
 		e = slice_from(e, 1);
-	while (e.n && memchr(" \t\r\n", e.p[e.n - 1], 4))
+	while (e.n && is_blank(e.p[e.n - 1]))
 		e.n--;
 	*element = e;
 	return true;

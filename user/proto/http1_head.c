@@ -12,6 +12,14 @@
 #define ONES 0x0101010101010101ULL
 #define TOPS 0x8080808080808080ULL
 
+static inline uint64_t load(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return le64toh(w);
+}
+
 /* First control character but TAB, or DEL; `end` if there is none. Every line ends at one. */
 static const char *find_control(const char *p, const char *end)
 {
@@ -19,8 +27,7 @@ static const char *find_control(const char *p, const char *end)
 		uint64_t w, hit;
 
 		if (end - p >= 8) {
-			memcpy(&w, p, 8);
-			w = htole64(w);
+			w = load(p);
 			/* exact for the lowest byte that hits: borrows only go up */
 			hit = ((w - ONES * 0x20) | ((w ^ ONES * 0x7f) - ONES)) & ~w & TOPS;
 			if (!hit) {
@@ -37,7 +44,7 @@ static const char *find_control(const char *p, const char *end)
 }
 
 /* Where the line that ends at the control character `p` goes on; NULL: bytes are missing or (*r = -EPROTO) wrong. */
-static const char *line_end(const char *p, const char *end, int *r)
+static inline const char *line_end(const char *p, const char *end, int *r)
 {
 	*r = 0;
 	if (p < end && *p == '\n')
@@ -63,11 +70,28 @@ bool http1_method_known(struct slice m)
 	return false;
 }
 
-/* Length of the token at the front. */
+/* The highest bit of each byte that is neither a letter nor a dash. */
+static inline uint64_t not_plain(uint64_t w)
+{
+	uint64_t low = w & ~TOPS, lower = low | ONES * 0x20, dash = low ^ ONES * '-';
+	uint64_t letter = (lower + ONES * (0x80 - 'a')) & ~(lower + ONES * (0x7f - 'z'));
+
+	return (w | (~letter & (dash + ONES * 0x7f))) & TOPS;
+}
+
+/* Length of the token at the front. Names are letters and dashes, with few exceptions. */
 static size_t token_length(struct slice s)
 {
 	size_t n = 0;
+	uint64_t hit;
 
+	for (; s.n - n >= sizeof(hit); n += sizeof(hit)) {
+		hit = not_plain(load(s.p + n));
+		if (!hit)
+			continue;
+		n += (size_t)__builtin_ctzll(hit) / 8;
+		break;
+	}
 	while (n < s.n && http1_token[(unsigned char)s.p[n]])
 		n++;
 	return n;
