@@ -312,7 +312,7 @@ static struct exchange *inbound_polled(uint32_t pid, uint32_t tid, uint64_t conn
 static void test_thread__reader_of_a_polled_socket_is_a_loop(void)
 {
 	struct attr nginx = { .key = SLICE("process.executable.name"), .type = ATTR_STRING, .s = SLICE("nginx") };
-	struct resource r = { .attrs = &nginx, .n_attrs = 1 };
+	struct resource r = { .attrs = &nginx, .n_attrs = 1, .runs = RESOURCE_NGINX };
 	struct exchange *a;
 	uint64_t kb;
 

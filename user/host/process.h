@@ -29,6 +29,8 @@ enum resource_pod {
  * Reference counted; constant but in two cases, so keep no borrows: when an exec record shows that the facts were read too
  * late, it says no more than whose process it was; while its pod is awaited, it says more as soon as that is known.
  */
+enum { RESOURCE_NGINX = 1, RESOURCE_JAVA = 2 };
+
 struct resource {
 	uint32_t refs;
 	uint64_t id; /* unique among live resources: batches group by it */
@@ -36,6 +38,7 @@ struct resource {
 	struct attr *attrs;
 	uint16_t n_attrs;
 	uint8_t pod; /* enum resource_pod */
+	uint8_t runs; /* RESOURCE_NGINX, RESOURCE_JAVA: bits, for those who ask at each request */
 };
 
 struct host_config {

@@ -132,6 +132,15 @@ static size_t size_of(const struct draft *d)
 	return size;
 }
 
+static uint8_t runs(const struct attr *a)
+{
+	if (a->type != ATTR_STRING)
+		return 0;
+	if (slice_eq(a->key, SLICE("process.executable.name")))
+		return slice_eq(a->s, SLICE("nginx")) ? RESOURCE_NGINX : 0;
+	return slice_eq(a->key, SLICE("telemetry.sdk.language")) && slice_eq(a->s, SLICE("java")) ? RESOURCE_JAVA : 0;
+}
+
 /* Two blocks of memory: the resource; and all that its attributes are made of. */
 static struct resource *finish(const struct draft *d, uint64_t id)
 {
@@ -159,6 +168,7 @@ static struct resource *finish(const struct draft *d, uint64_t id)
 			a->s = copy(&to, a->s);
 		if (slice_eq(a->key, SLICE("service.name")))
 			r->service = a->s;
+		r->runs |= runs(a);
 		if (a->type != ATTR_STRINGS)
 			continue;
 		*lists = a->s;
@@ -227,6 +237,7 @@ void resource_retell(struct resource *r, struct resource *with)
 	r->attrs = TAKE_PTR(with->attrs);
 	r->n_attrs = with->n_attrs;
 	r->service = with->service;
+	r->runs = with->runs;
 	r->pod = with->pod;
 	resource_unref(with);
 }

@@ -11,13 +11,27 @@
 #include "base/stats.h"
 #include "base/utf8.h"
 
-int describe_init(struct description *d, struct arena *arena, const struct describe_config *config)
+/* What is there already moves along. */
+static bool make_room(struct description *d, uint8_t room)
 {
-	struct attr *attrs = arena_alloc(arena, DESCRIPTION_ATTRS * sizeof(*attrs));
+	struct attr *attrs = arena_alloc(d->arena, room * sizeof(*attrs));
 
 	if (!attrs)
+		return false;
+	if (d->n_attrs)
+		memcpy(attrs, d->attrs, d->n_attrs * sizeof(*attrs));
+	d->attrs = attrs;
+	d->room = room;
+	return true;
+}
+
+int describe_init(struct description *d, struct arena *arena, const struct describe_config *config)
+{
+	struct description fresh = { .arena = arena, .config = config };
+
+	if (!make_room(&fresh, DESCRIPTION_FEW))
 		return -ENOMEM;
-	*d = (struct description){ .attrs = attrs, .arena = arena, .config = config };
+	*d = fresh;
 	return 0;
 }
 
@@ -49,7 +63,7 @@ static struct attr *add(struct description *d, struct slice key, uint8_t type)
 
 	if (d->seen & print && find(d, key))
 		return NULL;
-	if (d->n_attrs == DESCRIPTION_ATTRS) {
+	if (d->n_attrs == d->room && (d->room == DESCRIPTION_ATTRS || !make_room(d, DESCRIPTION_ATTRS))) {
 		d->dropped_attrs++;
 		return NULL;
 	}
@@ -130,11 +144,12 @@ void describe_attr(struct description *d, const struct attr *attr)
 
 int describe_restart(struct description *d)
 {
-	struct attr *attrs = arena_alloc(d->arena, DESCRIPTION_ATTRS * sizeof(*attrs));
+	struct description fresh = { .arena = d->arena };
 
-	if (!attrs)
+	if (!make_room(&fresh, DESCRIPTION_ATTRS))
 		return -ENOMEM;
-	d->attrs = attrs;
+	d->attrs = fresh.attrs;
+	d->room = fresh.room;
 	d->n_attrs = 0;
 	d->seen = 0;
 	return 0;

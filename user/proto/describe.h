@@ -15,6 +15,7 @@
 enum span_status { STATUS_UNSET = 0, STATUS_OK = 1, STATUS_ERROR = 2 };
 
 #define DESCRIPTION_ATTRS 48 /* more are dropped and counted in dropped_attrs */
+#define DESCRIPTION_FEW 16   /* room for so many to begin with: nearly all have less */
 
 enum { SEMCONV_STABLE = 1, SEMCONV_LEGACY = 2 }; /* which names attributes get: bits */
 
@@ -32,7 +33,8 @@ struct description {
 	uint8_t status; /* enum span_status */
 	uint16_t n_attrs, dropped_attrs;
 	uint64_t seen; /* fingerprints of the keys, one bit each */
-	struct attr *attrs; /* DESCRIPTION_ATTRS of them, in the arena */
+	uint8_t room;
+	struct attr *attrs; /* room for so many, in the arena */
 	struct arena *arena;
 	const struct describe_config *config;
 };

@@ -31,6 +31,6 @@ bool grpc_status_is_error(int64_t code, bool server);
 uint64_t grpc_timeout(struct slice value);
 
 /* Name, status and attributes of a gRPC call. */
-void grpc_fill(struct description *d, const struct http_view *v);
+void grpc_fill(struct description *d, struct http_view *v);
 
 #endif

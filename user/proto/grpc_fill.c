@@ -111,7 +111,7 @@ static void put_counts(struct description *d, const struct http_view *v)
 		put_streaming(d, sent[0]->messages > 1, sent[1]->messages > 1);
 }
 
-void grpc_fill(struct description *d, const struct http_view *v)
+void grpc_fill(struct description *d, struct http_view *v)
 {
 	int64_t code = grpc_status(v);
 

@@ -35,7 +35,7 @@ void http_put_server(struct description *d, const struct http_view *v)
 		describe_int(d, "server.port", port);
 }
 
-void http_put_peer(struct description *d, const struct http_view *v)
+void http_put_peer(struct description *d, struct http_view *v)
 {
 	const struct conn_info *conn = &v->call->conn;
 	struct slice addr;
@@ -43,7 +43,7 @@ void http_put_peer(struct description *d, const struct http_view *v)
 	if (!conn->family)
 		return;
 	if (conn->family != FAM_UNIX) {
-		addr = describe_addr(d, conn->remote.addr);
+		addr = http_view_peer(v, d);
 		describe_str(d, "network.peer.address", addr);
 		describe_int(d, "network.peer.port", conn->remote.port);
 		return;
@@ -63,7 +63,7 @@ static void put_version(struct description *d, const struct http_view *v)
 		describe_str(d, "network.protocol.version", slice_of(texts + 3 * (v->req->minor % 10), 3));
 }
 
-static void put_client(struct description *d, const struct http_view *v)
+static void put_client(struct description *d, struct http_view *v)
 {
 	struct slice client;
 

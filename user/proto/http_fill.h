@@ -20,6 +20,7 @@ struct http_view {
 	struct slice scheme;		/* empty: not known */
 	struct http1_authority server;	/* host.n 0: not known */
 	struct slice authority;		/* as it stood, for url.full */
+	struct slice peer;		/* text of the other end's address; empty: nobody has asked yet, or there is none */
 };
 
 /* The request is a struct http1_message, or with `major` 2 a struct http2_message; so is the answer. */
@@ -30,7 +31,9 @@ bool http_same(const struct call *a, const struct call *b);
 /* http_view.c: borrows from the call and from d's arena. */
 void http_view_init(struct http_view *v, struct description *d, const struct call *call);
 /* The first hop's address as a server may believe it; empty if not known. */
-struct slice http_view_client(const struct http_view *v, struct description *d);
+struct slice http_view_client(struct http_view *v, struct description *d);
+/* The address that is connected to. */
+struct slice http_view_peer(struct http_view *v, struct description *d);
 /* The name of a UNIX socket as it is written, empty for others. */
 struct slice http_view_unix(const struct http_view *v, struct description *d);
 
@@ -52,7 +55,7 @@ static inline bool http_view_hides(const struct http1_message *m, uint32_t hidde
 
 /* http_fill.c, for calls that ride on HTTP: server.*, network.peer.*, and captured fields as PREFIXname. */
 void http_put_server(struct description *d, const struct http_view *v);
-void http_put_peer(struct description *d, const struct http_view *v);
+void http_put_peer(struct description *d, struct http_view *v);
 void http_put_captured(struct description *d, const struct http1_message *m, struct slice prefix);
 
 #endif

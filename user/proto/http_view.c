@@ -41,11 +41,18 @@ static bool server_from(struct http_view *v, struct slice authority)
 	return true;
 }
 
+struct slice http_view_peer(struct http_view *v, struct description *d)
+{
+	if (!v->peer.n)
+		v->peer = describe_addr(d, v->call->conn.remote.addr);
+	return v->peer;
+}
+
 /* An IP client that named no host still asked this address. */
 static void server_from_peer(struct http_view *v, struct description *d)
 {
 	const struct endpoint *peer = &v->call->conn.remote;
-	struct slice parts[3] = { SLICE("["), describe_addr(d, peer->addr), SLICE("]") };
+	struct slice parts[3] = { SLICE("["), http_view_peer(v, d), SLICE("]") };
 	char text[8];
 
 	if (!call_has_address(v->call) || !parts[1].n)
@@ -144,7 +151,7 @@ void http_view_init(struct http_view *v, struct description *d, const struct cal
 }
 
 /* The first hop that a proxy named; the peer only when none did. A hop without an address leaves it unknown. */
-struct slice http_view_client(const struct http_view *v, struct description *d)
+struct slice http_view_client(struct http_view *v, struct description *d)
 {
 	bool unsure;
 	struct slice hop = forwarded(v, SLICE("for"), H1_XF_FOR, &unsure);
@@ -153,7 +160,7 @@ struct slice http_view_client(const struct http_view *v, struct description *d)
 		return SLICE_NONE;
 	if (hop.n)
 		return http1_node_address(hop);
-	return call_has_address(v->call) ? describe_addr(d, v->call->conn.remote.addr) : SLICE_NONE;
+	return call_has_address(v->call) ? http_view_peer(v, d) : SLICE_NONE;
 }
 
 /* Abstract names are written with @. */

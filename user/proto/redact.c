@@ -188,15 +188,17 @@ static void redact_strings(struct description *d, struct attr *a)
 
 static bool holds_url(struct slice key)
 {
-	static const struct slice prefixes[] = { SLICE("url."), SLICE("http.url"), SLICE("http.target"), SLICE("http.route"),
-						 SLICE("rpc.method") };
-
-	if (key.p[0] != 'u' && key.p[0] != 'h' && key.p[0] != 'r')
+	switch (key.p[0]) {
+	case 'u':
+		return slice_starts(key, SLICE("url."));
+	case 'h':
+		return slice_starts(key, SLICE("http.url")) || slice_starts(key, SLICE("http.target")) ||
+		       slice_starts(key, SLICE("http.route"));
+	case 'r':
+		return slice_starts(key, SLICE("rpc.method"));
+	default:
 		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (slice_starts(key, prefixes[i]))
-			return true;
-	return false;
+	}
 }
 
 void redact_description(struct description *d)
@@ -209,9 +211,7 @@ void redact_description(struct description *d)
 			redact_strings(d, a);
 		else if (a->type != ATTR_STRING || !a->key.n)
 			continue;
-		else if (slice_eq(a->key, SLICE("url.query")))
-			a->s = describe_redact_query(d, a->s);
 		else if (holds_url(a->key))
-			a->s = clean_url(d, a->s);
+			a->s = slice_eq(a->key, SLICE("url.query")) ? describe_redact_query(d, a->s) : clean_url(d, a->s);
 	}
 }

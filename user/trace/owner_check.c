@@ -72,19 +72,11 @@ static bool may_be_done(const struct owner *w, const struct node *a)
 	       mark_same_ctx(&x->resp_first, &x->req_head);
 }
 
-static bool attr_is(const struct attr *a, const char *key, const char *value)
-{
-	return a->type == ATTR_STRING && slice_eq(a->key, slice_str(key)) && slice_eq(a->s, slice_str(value));
-}
-
-static bool process_is(const struct exchange *x, const char *key, const char *value)
+static bool process_is(const struct exchange *x, uint8_t what)
 {
 	const struct resource *r = x->resource;
 
-	for (unsigned i = 0; r && i < r->n_attrs; i++)
-		if (attr_is(&r->attrs[i], key, value))
-			return true;
-	return false;
+	return r && r->runs & what;
 }
 
 /*
@@ -94,13 +86,12 @@ static bool process_is(const struct exchange *x, const char *key, const char *va
  */
 static bool is_loop(const struct exchange *x)
 {
-	return x->req_head.polled && !process_is(x, "process.executable.name", "nginx") &&
-	       !process_is(x, "telemetry.sdk.language", "java");
+	return x->req_head.polled && !process_is(x, RESOURCE_NGINX | RESOURCE_JAVA);
 }
 
 bool owner_may_own(const struct exchange *x)
 {
-	return !call_multiplexed(&x->call) || process_is(x, "process.executable.name", "nginx");
+	return !call_multiplexed(&x->call) || process_is(x, RESOURCE_NGINX);
 }
 
 /* True if w may own one more, of this connection. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/resolve.h"
 
+#include <endian.h>
+
 #include "base/stats.h"
 
 const char *link_name(enum link_kind k)
@@ -25,8 +27,8 @@ static void put_random(uint8_t *to, struct rng *rng)
 	do
 		v = rng_next(rng);
 	while (!v);
-	for (int i = 0; i < 8; i++)
-		to[i] = (uint8_t)(v >> 8 * i);
+	v = htole64(v);
+	memcpy(to, &v, sizeof(v));
 }
 
 static enum link_kind link_of(const struct node *n)

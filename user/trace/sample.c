@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/sample.h"
 
+#include <endian.h>
+
 #include "base/scope.h"
 #include "base/stats.h"
 #include "trace/sampler.h"
@@ -14,9 +16,8 @@ static uint64_t randomness(const uint8_t trace_id[16], const struct trace_contex
 
 	if (origin && !tracestate_rv(origin->tracestate, &r))
 		return r;
-	for (int i = 9; i < 16; i++)
-		r = r << 8 | trace_id[i];
-	return r;
+	memcpy(&r, trace_id + 8, sizeof(r)); /* the last seven bytes */
+	return be64toh(r) & 0x00ffffffffffffffULL;
 }
 
 /* th only while it agrees with the flag: otherwise the probability is not known. */
