@@ -107,4 +107,26 @@ inline_always void op_locate(struct scratch *s, struct task_struct *task, struct
 	}
 }
 
+/* The same without a work area, for one buffer, or none. False: for a closer look. */
+inline_always bool op_spot(struct op *op, struct task_struct *task, struct sock *sk)
+{
+	struct iovec first;
+	struct call c;
+
+	op_call(&c, task, op->dir);
+	op->where = AT_BUFFER;
+	if (c.hole) {
+		op_hole(op, c.hole);
+	} else if (nr_buffer(c.nr, op->dir)) {
+		op->addr = c.arg[1];
+	} else if (nr_vector(c.nr, op->dir)) {
+		if (!c.arg[2] || bpf_probe_read_user(&first, sizeof(first), (void *)c.arg[1]) || first.iov_len < op->size)
+			return false;
+		op->addr = (__u64)first.iov_base;
+	} else {
+		return false;
+	}
+	return c.hole || fd_is(task, c.arg[0], sk);
+}
+
 #endif

@@ -26,6 +26,11 @@ inline_always void source_locate(const struct source *src, struct scratch *s, st
 		op_hole(&s->op, HOLE_NO_BUFFER);
 }
 
+inline_always bool source_spot(const struct source *src, struct sock *sk, struct op *op)
+{
+	return src->msg && iter_spot(op, src->msg, src->size);
+}
+
 #include "move.h"
 
 #define ON_SEND(name)                                                                              \
@@ -34,7 +39,7 @@ inline_always void source_locate(const struct source *src, struct scratch *s, st
 	{                                                                                          \
 		struct source src = { .msg = msg, .size = size };                                  \
                                                                                                    \
-		return on_move(socket->sk, ret, msg->msg_flags, DIR_SEND, &src);                   \
+		return on_move(socket->sk, current_user(), ret, msg->msg_flags, DIR_SEND, &src);   \
 	}
 
 #define ON_RECV(name)                                                                              \
@@ -43,7 +48,7 @@ inline_always void source_locate(const struct source *src, struct scratch *s, st
 	{                                                                                          \
 		struct source src = { .msg = msg, .size = size };                                  \
                                                                                                    \
-		return on_move(socket->sk, ret, flags, DIR_RECV, &src);                            \
+		return on_move(socket->sk, current_user(), ret, flags, DIR_RECV, &src);            \
 	}
 
 #define ON_PAGE(name)                                                                              \
@@ -53,7 +58,7 @@ inline_always void source_locate(const struct source *src, struct scratch *s, st
 		struct source src = { .offset = (__u32)offset };                                   \
                                                                                                    \
 		bpf_probe_read_kernel(&src.page, sizeof(src.page), &ctx[1]); /* a number: 5.10 does not compute with pointers */ \
-		return on_move(socket->sk, ret, 0, DIR_SEND, &src);                                \
+		return on_move(socket->sk, current_user(), ret, 0, DIR_SEND, &src);                \
 	}
 
 /* Into a pipe: only how much is known. */
@@ -63,7 +68,7 @@ inline_always void source_locate(const struct source *src, struct scratch *s, st
 	{                                                                                          \
 		struct source src = { 0 };                                                         \
                                                                                                    \
-		return on_move(socket->sk, ret, 0, DIR_RECV, &src);                                \
+		return on_move(socket->sk, current_user(), ret, 0, DIR_RECV, &src);                \
 	}
 
 ON_SEND(inet_sendmsg)

@@ -80,7 +80,7 @@ inline_always void piece_framed(struct scratch *s, __u64 from, __u64 to, __u64 e
 		p->passed = p->tail;
 		p->flags |= EVF_PASSED;
 	} else {
-		piece_emit(s->slot, p->where >= AT_VECTOR);
+		piece_emit(s, p->where >= AT_VECTOR);
 	}
 	if (!p->fault)
 		piece_move(p, from, to);
@@ -95,7 +95,7 @@ inline_always void piece_lost(struct scratch *s, __u64 end)
 	p->tail = end > p->off ? end - p->off : 0;
 	p->hole = HOLE_FAULT;
 	if (p->tail)
-		piece_emit(s->slot, 0);
+		piece_emit(s, 0);
 }
 
 /* Hands over scratch->piece but for what the walk found nobody to read. False if no record tells of its last byte. */
@@ -116,7 +116,7 @@ inline_always bool frame_emit(struct scratch *s)
 	p->hole = HOLE_NONE;
 	if (!p->rest)
 		return s->frames.dir.next <= end;
-	piece_emit(s->slot, p->where >= AT_VECTOR);
+	piece_emit(s, p->where >= AT_VECTOR);
 	return true;
 }
 

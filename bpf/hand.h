@@ -84,6 +84,17 @@ inline_always void piece_skip(struct piece *p, __u64 n, bool vector)
 		p->addr += n;
 }
 
+/* Frames that nobody has to name: they are followed already, or may begin here. */
+inline_always bool frames_own(const struct conn *c, int dir)
+{
+	return c->frame[dir].framing || !(c->off[dir] || c->flags & CF_MID);
+}
+
+inline_always bool frames_maybe(const struct conn *c, const struct verdict *v, int dir)
+{
+	return v->conn == (c->id | VERDICT_FRAMED) || frames_own(c, dir);
+}
+
 /* Where the frames are known for certain: hands over all but payload to pass over. */
 inline_always bool conn_framed(struct conn *c, struct scratch *s, struct verdict *v, __u16 flags)
 {
@@ -93,7 +104,7 @@ inline_always bool conn_framed(struct conn *c, struct scratch *s, struct verdict
 
 	if (slot && (slot->conn != c->id || !slot->framing))
 		slot = NULL;
-	if (!c->frame[dir].framing && !slot && (c->off[dir] || c->flags & CF_MID))
+	if (!slot && !frames_own(c, dir))
 		return false;
 	followed = frames_follow(c, s, slot);
 	if (slot)
@@ -153,7 +164,7 @@ inline_always void conn_hand(struct conn *c, struct scratch *s, const struct wan
 		piece_cut(&s->piece, 0, op->hole);
 	else
 		piece_cut(&s->piece, w->limit, HOLE_BUDGET);
-	piece_emit(s->slot, op->where >= AT_VECTOR);
+	piece_emit(s, op->where >= AT_VECTOR);
 }
 
 /* A process of which nothing is known yet comes before its first bytes. */

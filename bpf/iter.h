@@ -102,6 +102,18 @@ inline_always void iter_locate(struct op *op, struct scratch *s, struct msghdr *
 	}
 }
 
+/* One buffer, told without a work area; else false. */
+inline_always bool iter_spot(struct op *op, struct msghdr *msg, __u64 size)
+{
+	__u64 advanced = size - MSG(msg, count);
+
+	if (iter_where(msg) != AT_BUFFER || advanced > size || advanced < op->size)
+		return false;
+	op->where = AT_BUFFER;
+	op->addr = iter_pointer(msg) + MSG(msg, iov_offset) - advanced;
+	return true;
+}
+
 /* One page's bytes: sendpage, before 6.5. */
 inline_always void page_locate(struct op *op, struct scratch *s, __u64 page, __u64 offset)
 {

@@ -27,6 +27,11 @@ inline_always void source_locate(const struct source *src, struct scratch *s, st
 		op_hole(&s->op, HOLE_NO_BUFFER);
 }
 
+inline_always bool source_spot(const struct source *src, struct sock *sk, struct op *op)
+{
+	return false;
+}
+
 #include "move.h"
 
 /* Only what on_move() would look at. */
@@ -106,7 +111,7 @@ inline_always int on_return(struct pt_regs *regs, int dir)
 		count(KC_MISSED_RETURN, 1);
 		return 0;
 	}
-	return on_move((struct sock *)src.e.sk, (int)RESULT(regs), src.e.flags, dir, &src);
+	return on_move((struct sock *)src.e.sk, current_user(), (int)RESULT(regs), src.e.flags, dir, &src);
 }
 
 SEC("kretprobe")

@@ -6,6 +6,7 @@
  *	struct source     what it knows of where the bytes are
  *	source_begin()    called for every operation of a selected process, also for those that move nothing
  *	source_locate()   fills op->where and what belongs to it; called once the bytes are wanted
+ *	source_spot()     the same where that is told at once: one buffer, or none (warm.h)
  *
  * and calls on_move() in its programs.
  */
@@ -14,8 +15,7 @@
 
 #include "hand.h"
 #include "session.h"
-
-enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
+#include "warm.h"
 
 /* The end that has the name was bound, so it listened; a socketpair has none. */
 inline_always int unix_role(struct sock *sk)
@@ -217,57 +217,69 @@ inline_always void conn_unseen(struct conn *c, enum kind kind, int dir, int ret)
 	count(KC_HOLE_BYTES + HOLE_UNSEEN, ret);
 }
 
-inline_always void op_init(struct op *op, int ret, int dir)
+inline_always void op_init(struct op *op, const struct motion *m)
 {
 	__builtin_memset(op, 0, sizeof(*op));
-	op->size = ret;
-	op->dir = dir;
+	op->size = m->ret;
+	op->dir = m->dir;
+	op->who = m->who;
 }
 
 /* Of a selected process. */
-inline_always void move_seen(struct conn *c, struct sock *sk, struct scratch *s, const struct source *src, int ret, int flags)
+inline_always void move_seen(struct conn *c, struct sock *sk, struct scratch *s, const struct source *src, const struct motion *m)
 {
 	enum kind kind = sock_kind(sk);
 
 	source_begin(src, s);
-	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
+	if (m->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return;
-	if (ret <= 0) {
-		conn_nothing(c, sk, kind, s->op.dir, ret, s->op.who >> 32);
+	if (m->ret <= 0) {
+		conn_nothing(c, sk, kind, s->op.dir, m->ret, s->op.who >> 32);
 		return;
 	}
-	if (kind != KIND_UNIX && (flags & MSG_TRUNC))
+	if (kind != KIND_UNIX && (m->flags & MSG_TRUNC))
 		op_hole(&s->op, HOLE_TRUNC);
 	conn_moved(c, sk, s, src);
 }
 
-inline_always int on_move(struct sock *sk, int ret, int flags, int dir, const struct source *src)
+/* Whatever a hook can be about. */
+subprog int move_any(struct sock *sk, const struct motion *m, const struct source *src)
 {
-	enum kind kind = sock_kind(sk);
-	__u64 who = current_user();
+	enum kind kind;
 	struct scratch *s;
 	struct conn *c;
 
+	if (!sk || !m || !src)
+		return 0;
+	kind = sock_kind(sk);
 	if (kind == KIND_NONE || !ports_match(sk, kind))
 		return 0;
-	c = conn_find(sk);
-	if (!user_selected(c, who >> 32)) {
-		if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-			conn_unseen(c, kind, dir, ret);
+	c = m->c ? m->c : conn_find(sk);
+	if (!user_selected(c, m->who >> 32)) {
+		if (!(m->flags & (MSG_PEEK | MSG_ERRQUEUE)))
+			conn_unseen(c, kind, m->dir, m->ret);
 		return 0;
 	}
 	if (!sock_file(sk)) /* a socket of the kernel's own (NFS …), whoever it works for */
 		return 0;
 	s = scratch_take();
 	if (s) {
-		op_init(&s->op, ret, dir);
-		s->op.who = who;
-		move_seen(c, sk, s, src, ret, flags);
+		op_init(&s->op, m);
+		move_seen(c, sk, s, src, m);
 		scratch_give(s);
-	} else if (ret > 0 && !(flags & (MSG_PEEK | MSG_ERRQUEUE))) {
+	} else if (m->ret > 0 && !(m->flags & (MSG_PEEK | MSG_ERRQUEUE))) {
 		count(KC_MISSED_DATA, 1);
-		conn_unseen(c, kind, dir, ret);
+		conn_unseen(c, kind, m->dir, m->ret);
 	}
+	return 0;
+}
+
+inline_always int on_move(struct sock *sk, __u64 who, int ret, int flags, int dir, const struct source *src)
+{
+	struct motion m = { .who = who, .ret = ret, .flags = flags, .dir = dir };
+
+	if (!move_warm(sk, &m, src))
+		move_any(sk, &m, src);
 	return 0;
 }
 

@@ -2,79 +2,7 @@
 /* EV_DATA: the bytes of one operation, in records of at most PIECE_MAX bytes. */
 #include "iter.h"
 #include "piece.h"
-
-inline_always void data_fill(struct ev_data *e, struct piece *p, __u32 cap, __u32 size, __u8 hole)
-{
-	head_fill(&e->h, EV_DATA, p->flags, sizeof(*e) + cap);
-	e->conn = p->conn;
-	e->off = p->off;
-	e->ctx = p->ctx;
-	e->pid = p->pid;
-	e->tid = p->tid;
-	e->size = size;
-	e->cap = cap;
-	e->seq = p->seq;
-	e->dir = p->dir;
-	e->hole = size > cap ? hole : HOLE_NONE;
-	e->passed = p->passed;
-	p->passed = 0;
-	if (size > cap)
-		count(KC_HOLE_BYTES + (hole < HOLE_MAX ? hole : 0), size - cap);
-}
-
-/* The record of the next n bytes takes the tail along when it is the last. */
-inline_always __u32 piece_size(const struct piece *p, __u64 n)
-{
-	return p->rest > n ? n : n + p->tail;
-}
-
-/* Nothing to copy: one record that says how much moved. */
-inline_always void emit_hole(struct piece *p)
-{
-	struct ev_data *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
-
-	if (!e) {
-		count(KC_MISSED_DATA, 1);
-		return;
-	}
-	data_fill(e, p, 0, p->tail, p->hole);
-	emit_submit(e);
-}
-
-/* ---- a contiguous buffer: copied straight into the ring, in a record of the smallest class that fits: a denser ring stays in the caches ---- */
-
-#define RESERVE_CLASS(bytes)                                                                       \
-	do {                                                                                       \
-		e = bpf_ringbuf_reserve(&ring, sizeof(*e) + (bytes), 0);                           \
-		if (!e)                                                                            \
-			return -1;                                                                 \
-		err = bpf_probe_read_user(e->data, BOUND(n, bytes), (void *)p->addr);              \
-	} while (0)
-
-subprog int emit_buffer(struct scratch *s, __u64 n)
-{
-	struct piece *p = &s->piece;
-	struct ev_data *e;
-	long err;
-
-	if (n <= 128)
-		RESERVE_CLASS(128);
-	else if (n <= 256)
-		RESERVE_CLASS(256);
-	else if (n <= 512)
-		RESERVE_CLASS(512);
-	else if (n <= 1024)
-		RESERVE_CLASS(1024);
-	else if (n <= 2048)
-		RESERVE_CLASS(2048);
-	else if (n <= 4096)
-		RESERVE_CLASS(4096);
-	else
-		RESERVE_CLASS(PIECE_MAX);
-	data_fill(e, p, err ? 0 : n, piece_size(p, n), err ? HOLE_FAULT : p->hole);
-	emit_submit(e);
-	return 0;
-}
+#include "record.h"
 
 checked_alone int buffer_step(__u32 slot)
 {
@@ -88,7 +16,7 @@ checked_alone int buffer_step(__u32 slot)
 	n = p->rest < PIECE_MAX ? p->rest : PIECE_MAX;
 	if (!n)
 		return 1;
-	if (emit_buffer(s, n))
+	if (emit_buffer(p, n))
 		count(KC_MISSED_DATA, 1);
 	p->addr += n;
 	piece_done(p, n);
@@ -178,17 +106,11 @@ checked_alone int vector_step(__u32 slot)
 
 LOOP(vector, 16, 16)
 
-checked_alone int piece_emit(__u32 slot, __u32 vector)
+checked_alone int piece_hole(__u32 slot)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 
-	if (!s)
-		return 0;
-	if (!s->piece.rest)
-		emit_hole(&s->piece);
-	else if (vector)
-		vector_loop(slot);
-	else
-		buffer_loop(slot);
+	if (s && emit_hole(&s->piece))
+		count(KC_MISSED_DATA, 1);
 	return 0;
 }

@@ -27,6 +27,14 @@ int session_met(__u64 who, __u64 id, __u64 addr);
 
 #define BLIND_NS 2000000000ULL /* what was enciphered is sent so soon, or the program will have other bytes for us */
 
+/* Could a thread that moves bytes be at the work of a TLS session? Looks into no map. */
+inline_always bool tls_about(__u64 who, int dir)
+{
+	__u64 slot = who >> 32 & (TLS_SLOTS - 1);
+
+	return tls_threads[(__u32)who & (TLS_SLOTS - 1)] || tls_awaits[slot] || (dir == DIR_SEND && tls_blind[slot]);
+}
+
 /* Has this process enciphered something whose socket is not known? */
 inline_always bool process_blind(__u64 who)
 {

@@ -4,7 +4,7 @@
 
 struct source {
 	struct task_struct *task;
-	__u32 tid;
+	__u64 who;
 	int ret;
 	int dir;
 };
@@ -13,7 +13,7 @@ inline_always void source_begin(const struct source *src, struct scratch *s)
 {
 	op_call(&s->call, src->task, src->dir);
 	if (!s->call.hole && nr_mmsg(s->call.nr))
-		s->op.index = mmsg_step(&s->call, src->tid, src->ret);
+		s->op.index = mmsg_step(&s->call, (__u32)src->who, src->ret);
 }
 
 inline_always void source_locate(const struct source *src, struct scratch *s, struct sock *sk)
@@ -21,18 +21,19 @@ inline_always void source_locate(const struct source *src, struct scratch *s, st
 	op_locate(s, src->task, sk);
 }
 
+inline_always bool source_spot(const struct source *src, struct sock *sk, struct op *op)
+{
+	return op_spot(op, src->task, sk);
+}
+
 #include "move.h"
 
 inline_always int on_length(struct sock *sk, int ret, int flags, int dir)
 {
-	struct source src = {
-		.task = bpf_get_current_task_btf(),
-		.tid = (__u32)bpf_get_current_pid_tgid(),
-		.ret = ret,
-		.dir = dir,
-	};
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct source src = { .task = task, .who = (__u64)task->tgid << 32 | (__u32)task->pid, .ret = ret, .dir = dir };
 
-	return on_move(sk, ret, flags, dir, &src);
+	return on_move(sk, src.who, ret, flags, dir, &src);
 }
 
 SEC("tp_btf/sock_send_length")

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The common case, first and in one short piece: a TCP connection in the middle of its life moves bytes of one buffer, or of none that
+ * can be read; user space knows the process and the connection, no TLS call is about, no frames are followed, all of it is wanted. A hook
+ * shares the caches with the program that it looks at, so what counts is how few lines of code and data it touches. Whatever is not
+ * so is left to the whole body (move.h), untouched. A way in that can tell at once where the bytes are defines
+ *
+ *	source_spot()     op->addr of the user's buffer (AT_BUFFER), or op->hole (AT_NOWHERE); false: that takes a closer look, or a scratch
+ */
+#ifndef SPANDREL_WARM_H
+#define SPANDREL_WARM_H
+
+#include "hand.h"
+#include "record.h"
+#include "session.h"
+
+enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
+
+struct motion { /* what a hook is told */
+	struct conn *c; /* NULL: not looked up, or none */
+	__u64 who;
+	int ret;
+	int flags;
+	int dir;
+};
+
+/* Of a process that user space knows, opened, not ended, with no TLS session on it that we know, by TCP's own sequence numbers. */
+inline_always bool conn_steady(const struct conn *c, struct sock *sk, __u64 who)
+{
+	return (c->flags & ~CF_MID) == (CF_OPENED | CF_TOLD) && c->tcp && c->user == who >> 32 &&
+	       c->user_at == *(volatile __u32 *)&procs_changes && c->prot == sock_prot(sk);
+}
+
+/* Where this operation began is where the one before ended. */
+inline_always bool conn_follows(const struct conn *c, struct sock *sk, const struct op *op)
+{
+	struct tcp_sock *tp = tcp_of(sk);
+	int dir = op->dir & 1;
+
+	return tp && tcp_moved(tp, sk, dir) - op->size - c->base[dir] == (__u32)c->off[dir];
+}
+
+/* Hands it over, or finds that nobody wants it. False: it is to be handed over in parts. */
+inline_always bool warm_hand(struct conn *c, struct sock *sk, const struct op *op)
+{
+	struct piece p;
+	struct wanted w;
+	bool lost;
+
+	if (!conn_wanted(c, op, &w))
+		return true;
+	if (w.skip || op->size > PIECE_MAX || c->off[op->dir & 1] + op->size > w.limit)
+		return false;
+	piece_init(&p, c, op, EVF_SEQ | polled(sk, op->dir));
+	if (op->where == AT_NOWHERE) {
+		piece_cut(&p, 0, op->hole);
+		lost = emit_hole(&p);
+	} else {
+		lost = emit_buffer(&p, op->size);
+	}
+	if (lost)
+		count(KC_MISSED_DATA, 1);
+	return true;
+}
+
+/* True: all is done. */
+inline_always bool move_warm(struct sock *sk, struct motion *m, const struct source *src)
+{
+	struct op op = { .size = m->ret, .dir = m->dir & 1, .who = m->who };
+	struct conn *c;
+
+	if (way.hashed)
+		return false;
+	c = m->c = conn_find(sk);
+	if (!c || m->ret <= 0 || m->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC))
+		return false;
+	if (!conn_steady(c, sk, m->who) || !ports_match(sk, KIND_TCP) || tls_about(m->who, op.dir) || !sock_file(sk))
+		return false;
+	if (frames_maybe(c, &verdicts[c->id & (VERDICT_SLOTS - 1)], op.dir) || !conn_follows(c, sk, &op))
+		return false;
+	if (!source_spot(src, sk, &op) || !warm_hand(c, sk, &op))
+		return false;
+	c->off[op.dir] += op.size;
+	return true;
+}
+
+#endif
