@@ -40,12 +40,10 @@ struct frame_dir { /* where a direction stands in its frames */
 	};
 };
 
-struct conn { /* of a socket, gone with it */
+struct conn { /* of a socket, gone with it. First what every hook looks at: with the kernel's 8 bytes before it, a cache line */
 	__u64 id;      /* 0: only marked as old */
 	__u64 off[2];  /* bytes moved, by enum ev_dir */
-	__u64 turn[2]; /* where the present turn of a direction began */
 	__u32 base[2]; /* TCP: sequence number of offset 0 */
-	__u32 pid, tid; /* who connected, or used it first */
 	__u16 flags;
 	__u8 family;   /* enum ev_family */
 	__u8 role;
@@ -53,11 +51,14 @@ struct conn { /* of a socket, gone with it */
 	__u8 last;     /* direction that moved last */
 	__u8 framed;   /* began with a framing's magic: that is what it is */
 	__u8 reserved;
-	struct frame_dir frame[2];
 	__u32 user;    /* a selected process that moved bytes here, and ... */
 	__u32 user_at; /* ... procs_changes when that was looked up */
-	__u32 claims;  /* threads that are about to give it its id */
 	__u64 prot;    /* the kernel's functions that move its bytes: others come with kTLS and sockmaps */
+	__u64 turn[2]; /* where the present turn of a direction began */
+	struct frame_dir frame[2];
+	__u32 pid, tid; /* who connected, or used it first */
+	__u32 claims;  /* threads that are about to give it its id */
+	__u32 reserved2;
 };
 
 struct {

@@ -16,7 +16,7 @@ checked_alone int buffer_step(__u32 slot)
 	n = p->rest < PIECE_MAX ? p->rest : PIECE_MAX;
 	if (!n)
 		return 1;
-	if (emit_buffer(p, n))
+	if (n <= SMALL_MAX ? emit_small(p, n) : emit_large(p, n))
 		count(KC_MISSED_DATA, 1);
 	p->addr += n;
 	piece_done(p, n);

@@ -42,7 +42,8 @@ inline_always int emit_hole(struct piece *p)
 	return 0;
 }
 
-/* Copied straight into the ring, in a record of the smallest class that fits: a denser ring stays in the caches. */
+/* ---- a contiguous buffer: copied straight into the ring, in a record of the smallest class that fits: a denser ring stays in the caches ---- */
+
 #define RESERVE_CLASS(bytes)                                                                       \
 	do {                                                                                       \
 		e = bpf_ringbuf_reserve(&ring, sizeof(*e) + (bytes), 0);                           \
@@ -51,8 +52,17 @@ inline_always int emit_hole(struct piece *p)
 		err = bpf_probe_read_user(e->data, BOUND(n, bytes), (void *)p->addr);              \
 	} while (0)
 
-/* The next n bytes, at most PIECE_MAX, of a contiguous buffer. Likewise. */
-inline_always int emit_buffer(struct piece *p, __u64 n)
+inline_always int emit_filled(struct ev_data *e, struct piece *p, __u64 n, long err)
+{
+	data_fill(e, p, err ? 0 : n, piece_size(p, n), err ? HOLE_FAULT : p->hole);
+	emit_submit(e);
+	return 0;
+}
+
+#define SMALL_MAX 1024
+
+/* The next n bytes, at most SMALL_MAX. Likewise. */
+inline_always int emit_small(struct piece *p, __u64 n)
 {
 	struct ev_data *e;
 	long err;
@@ -63,17 +73,24 @@ inline_always int emit_buffer(struct piece *p, __u64 n)
 		RESERVE_CLASS(256);
 	else if (n <= 512)
 		RESERVE_CLASS(512);
-	else if (n <= 1024)
-		RESERVE_CLASS(1024);
-	else if (n <= 2048)
+	else
+		RESERVE_CLASS(SMALL_MAX);
+	return emit_filled(e, p, n, err);
+}
+
+/* At most PIECE_MAX. */
+inline_always int emit_large(struct piece *p, __u64 n)
+{
+	struct ev_data *e;
+	long err;
+
+	if (n <= 2048)
 		RESERVE_CLASS(2048);
 	else if (n <= 4096)
 		RESERVE_CLASS(4096);
 	else
 		RESERVE_CLASS(PIECE_MAX);
-	data_fill(e, p, err ? 0 : n, piece_size(p, n), err ? HOLE_FAULT : p->hole);
-	emit_submit(e);
-	return 0;
+	return emit_filled(e, p, n, err);
 }
 
 #undef RESERVE_CLASS

@@ -40,7 +40,7 @@ inline_always bool conn_follows(const struct conn *c, struct sock *sk, const str
 	return tp && tcp_moved(tp, sk, dir) - op->size - c->base[dir] == (__u32)c->off[dir];
 }
 
-/* Hands it over, or finds that nobody wants it. False: it is to be handed over in parts. */
+/* Hands it over, or finds that nobody wants it. False: it is to be handed over in parts, or as a larger record. */
 inline_always bool warm_hand(struct conn *c, struct sock *sk, const struct op *op)
 {
 	struct piece p;
@@ -49,14 +49,14 @@ inline_always bool warm_hand(struct conn *c, struct sock *sk, const struct op *o
 
 	if (!conn_wanted(c, op, &w))
 		return true;
-	if (w.skip || op->size > PIECE_MAX || c->off[op->dir & 1] + op->size > w.limit)
+	if (w.skip || op->size > SMALL_MAX || c->off[op->dir & 1] + op->size > w.limit)
 		return false;
 	piece_init(&p, c, op, EVF_SEQ | polled(sk, op->dir));
 	if (op->where == AT_NOWHERE) {
 		piece_cut(&p, 0, op->hole);
 		lost = emit_hole(&p);
 	} else {
-		lost = emit_buffer(&p, op->size);
+		lost = emit_small(&p, op->size);
 	}
 	if (lost)
 		count(KC_MISSED_DATA, 1);
