@@ -198,6 +198,44 @@ def case_tls_find_mount_namespace():
     nothing_unread(t)
 
 
+def mounted(source, where):
+    """`source` again at `where`, by a process that can be stopped."""
+    parts.need("bindfs", "umount")
+    os.makedirs(where)
+    fs = parts.start(["bindfs", "-f", source, where], "bindfs")
+    parts.at_end(lambda: subprocess.run(["umount", "-l", where], stderr=subprocess.DEVNULL))
+    end = time.monotonic() + parts.READY
+    while not os.path.ismount(where):
+        if fs.poll() is not None:
+            raise parts.Skip("no FUSE here: " + parts.read(parts.path("bindfs.log")).strip())
+        assert time.monotonic() < end, "bindfs does not mount"
+        time.sleep(0.02)
+    return fs
+
+
+def case_tls_find_file_system_that_hangs():
+    """A library on a file system whose server does not answer any more: the others are hooked, and the loop goes on."""
+    fs = mounted(private_copy("source"), parts.path("hangs"))
+    held = parts.threading_server(env={"LD_PRELOAD": parts.path("hangs/libssl.so.3")}, name="held")
+    near = apart(0, "near")
+    assert "/hangs/libssl" in parts.read(f"/proc/{held.pid}/maps")
+    fs.send_signal(signal.SIGSTOP)
+    try:
+        with log(select=["--pid", held.pid, "--pid", near.pid]) as t:
+            parts.curl(held.url + "/plain")
+            parts.curl(near.url + "/inside", "-k")
+            t.wait_spans(2)
+            t.stop()
+    finally:
+        fs.send_signal(signal.SIGCONT)
+    assert {s.path for s in t.spans} == {"/plain", "/inside"}, t.spans
+    assert t.counters['tls_files_missed{reason="unanswered"}'] == 1, dict(t.counters)
+    assert inode(parts.path("near-lib/libssl.so.3")) in hooked(t), t.err
+    with log(select=["--pid", held.pid], name="again") as t:
+        t.stop()
+    assert len(hooked(t)) == 1, t.err  # it answers again
+
+
 OVERLAY = """
 mount -t tmpfs t "$1"
 mkdir "$1/upper" "$1/work" "$1/root"

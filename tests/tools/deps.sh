@@ -16,6 +16,8 @@ tests="$tests liburing-dev"
 tests="$tests mandoc systemd"
 # servers and clients of HTTP/2, what the gRPC programs of tests/live are built with
 tests="$tests nghttp2-server python3-venv"
+# a file system that a process serves, which can be stopped
+tests="$tests bindfs"
 # TLS libraries in files of their own: a static one, a wheel's
 tests="$tests libssl-dev python3-pip util-linux"
 # programs that people run with TLS

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/open_wait.h"
 #include "base/scope.h"
 #include "base/stats.h"
 #include "probe/tls_hook.h"
@@ -39,11 +40,15 @@ static void job_file(struct tls *t, const struct job *j, struct slice path)
 {
 	struct who who = { j->pid, j->untracked, j->time };
 	struct tls_opened o;
+	int err;
 
 	if (!j->file.ino || tls_known(t, who, &j->file))
 		return;
-	if (tls_open(&o, t->skel, j->nr, &j->file, path)) {
-		if (j->pid)
+	err = tls_open(&o, t->skel, j->nr, &j->file, path);
+	if (err) {
+		if (j->pid && open_unanswered(err))
+			stat_inc(tls_stuck);
+		else if (j->pid)
 			stat_inc(tls_gone);
 		tls_forget(t, &j->file);
 		return;
@@ -68,8 +73,11 @@ static void walk_step(struct tls *t)
 	const struct tls_map *m = &t->walk.maps[t->walk.at++];
 	struct who who = { .pid = t->walk.pid, .untracked = t->walk.untracked };
 	struct tls_opened o;
+	int err = table_get(&t->seen, map_key(m)) ? -EEXIST : tls_open_map(&o, t->skel, t->walk.nr, m);
 
-	if (table_get(&t->seen, map_key(m)) || tls_open_map(&o, t->skel, t->walk.nr, m))
+	if (open_unanswered(err))
+		stat_inc(tls_stuck);
+	if (err)
 		return;
 	if (tls_known(t, who, &o.id)) {
 		struct tls_file *file = tls_files_find(&t->files, &o.id);

@@ -11,10 +11,12 @@
 #include <sys/mman.h>
 #include <sys/statfs.h>
 
+#include "base/open_wait.h"
 #include "base/scope.h"
 #include "spandrel.skel.h"
 
 #define PAGE 4096
+#define LOOKUP (UINT64_C(1) << 63) /* of a path to a file there: it may end elsewhere, so another place (open_wait()) */
 #define DEVICE(major, minor) ((uint32_t)(major) << 20 | (uint32_t)(minor))
 
 /* ---- which file is it? ---- */
@@ -76,9 +78,9 @@ static int open_known(struct tls_opened *out, struct spandrel_bpf *skel, int pat
 	int err = 0;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", path_fd);
-	o.fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	o.fd = open_wait(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, id->dev);
 	if (o.fd < 0)
-		return -errno;
+		return o.fd;
 	if (fstatfs(o.fd, &fs))
 		err = -errno;
 	else if (fs.f_type == OVERLAYFS_SUPER_MAGIC)
@@ -95,15 +97,15 @@ static bool same_file(const struct file_id *a, const struct file_id *b)
 	return a->dev == b->dev && a->ino == b->ino && a->generation == b->generation;
 }
 
-/* want NULL: whatever is there. */
-static int open_path(struct tls_opened *out, struct spandrel_bpf *skel, const char *path, const struct file_id *want)
+/* want NULL: whatever is there. place: open_wait(). */
+static int open_path(struct tls_opened *out, struct spandrel_bpf *skel, const char *path, const struct file_id *want, uint64_t place)
 {
-	_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	_close_ int fd = open_wait(path, O_PATH | O_CLOEXEC, place);
 	struct identify answer;
 	int err;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	err = ask_kernel(skel, fd, NULL, &answer);
 	if (err)
 		return err;
@@ -119,7 +121,7 @@ int tls_open_map(struct tls_opened *out, struct spandrel_bpf *skel, uint32_t nr,
 	char path[96];
 
 	snprintf(path, sizeof(path), "/proc/%u/map_files/%llx-%llx", nr, (unsigned long long)map->from, (unsigned long long)map->to);
-	return open_path(out, skel, path, NULL);
+	return open_path(out, skel, path, NULL, map->dev);
 }
 
 struct finding {
@@ -167,7 +169,7 @@ static int open_mapped(struct tls_opened *out, struct spandrel_bpf *skel, uint32
 	if (each_map(nr, is_wanted, &(struct finding){ want, &map }) != 1)
 		return -ENOENT;
 	snprintf(path, sizeof(path), "/proc/%u/map_files/%llx-%llx", nr, (unsigned long long)map.from, (unsigned long long)map.to);
-	return open_path(out, skel, path, want);
+	return open_path(out, skel, path, want, map.dev);
 }
 
 int tls_open(struct tls_opened *out, struct spandrel_bpf *skel, uint32_t nr, const struct file_id *want, struct slice path)
@@ -177,11 +179,11 @@ int tls_open(struct tls_opened *out, struct spandrel_bpf *skel, uint32_t nr, con
 
 	if (nr && path.n) {
 		snprintf(at, sizeof(at), "/proc/%u/root%.*s", nr, SLICE_ARG(path));
-		err = open_path(out, skel, at, want);
+		err = open_path(out, skel, at, want, LOOKUP | want->dev);
 	}
 	if (err && path.n) { /* the process may have gone: another one's view of the file will do */
 		snprintf(at, sizeof(at), "%.*s", SLICE_ARG(path));
-		err = open_path(out, skel, at, want);
+		err = open_path(out, skel, at, want, LOOKUP | want->dev);
 	}
 	return err ? open_mapped(out, skel, nr, want) : 0;
 }
