@@ -381,6 +381,23 @@ def case_tls_find_stripped():
     assert status == 0 and f"TLS in {exe}: openssl, without symbols" in out, out
 
 
+def case_tls_find_stripped_many():
+    """A few of such files are named, all are counted."""
+    exe = built("client", "-static", "-s", "-l:libssl.a", "-l:libcrypto.a", "-ldl", "-lpthread", name="stripped-many")
+    web, port = apart(0), parts.free_port()
+
+    def counted():
+        page = parts.tool(["curl", "-sS", f"http://127.0.0.1:{port}/metrics"]).text
+        return 'spandrel_tls_unreadable{library="openssl"} 13' in page
+    with log("--listen", f"127.0.0.1:{port}") as t:
+        for i in range(13):
+            one = shutil.copy(exe, f"{exe}-{i}")
+            parts.tool([one, web.port, f"/{i}"])
+        t.wait_for(counted, "all thirteen")
+        t.stop()
+    assert t.err.count("has TLS in it") == 10 and t.err.count("more such files") == 1, t.err
+
+
 def hang_up():
     """A port that takes connections and says nothing."""
     s = parts.socket.create_server(("127.0.0.1", 0))

@@ -95,7 +95,7 @@ static void found_nothing(struct tls *t, const struct tls_look *l)
 
 static void found_unreadable(struct tls *t, const struct tls_look *l)
 {
-	tls_hook_unreadable(l);
+	tls_hook_unreadable(l, &t->named);
 	found_nothing(t, l);
 }
 

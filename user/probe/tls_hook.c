@@ -12,6 +12,8 @@
 #include "base/stats.h"
 #include "probe/tls_sites.h"
 
+#define SAID_MAX 10 /* files without symbols that are named */
+
 static void count_failure(int err)
 {
 	if (err == -EPERM || err == -EACCES)
@@ -104,7 +106,7 @@ void tls_unhook(struct tls_file *file)
 	uprobe_detach(TAKE_PTR(file->aside.probes));
 }
 
-void tls_hook_unreadable(const struct tls_look *l)
+void tls_hook_unreadable(const struct tls_look *l, uint32_t *said)
 {
 	const char *library = tls_look_guess(l);
 	char link[32], path[256];
@@ -114,5 +116,9 @@ void tls_hook_unreadable(const struct tls_look *l)
 	n = readlink(link, path, sizeof(path) - 1);
 	path[MAX(n, 0)] = '\0';
 	stats_gauge_add("tls_unreadable", "library", slice_str(library), 1);
+	if (*said == SAID_MAX)
+		return;
 	log_info("%s has TLS in it (%s) and no symbols: what it moves there is not readable", path, library);
+	if (++*said == SAID_MAX)
+		log_info("more such files are not named: tls_unreadable counts them");
 }

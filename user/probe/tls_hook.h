@@ -14,7 +14,7 @@ void tls_hook(struct tls_file *file, const struct spandrel_bpf *skel, const stru
 void tls_hook_aside(struct tls_file *file, const struct spandrel_bpf *skel, int fd);
 /* Takes all of them away. */
 void tls_unhook(struct tls_file *file);
-/* Counts, and says once a file, that there is TLS without symbols in it. */
-void tls_hook_unreadable(const struct tls_look *l);
+/* Counts, and says once a file, that there is TLS without symbols in it. *said: how many have been named, a few at most. */
+void tls_hook_unreadable(const struct tls_look *l, uint32_t *said);
 
 #endif

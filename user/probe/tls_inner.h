@@ -32,6 +32,7 @@ struct tls {
 	struct tls_look *look;
 	struct walk walk;
 	uint64_t next_idle, last_event;
+	uint32_t named; /* files whose TLS cannot be read, in the log */
 	uint64_t missed; /* counters of what was not told, when processes were checked last */
 };
 
