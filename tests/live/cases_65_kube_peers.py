@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the other end of a client's connection is called: in a network namespace of its own one server has all the addresses that pods
 and services have, as the cluster's network would lead there."""
+import functools
 import os
 
 import parts
 from kube_kit import POD_RULES, Cluster, wait_until
 from spandrel import CLIENT, SERVER, Tracer, read_spans, run
 
-PORT = 8080
 RULES = POD_RULES + [{"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "watch"]},
                      {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]}]
+
+
+@functools.cache
+def web_port():
+    """Of everything that is served here: the case selects by it, whatever the network namespace."""
+    return parts.free_port()
 
 
 class Net:
@@ -26,7 +32,7 @@ class Net:
         parts.tool([*self.wrap, "ip", "link", "set", "lo", "up"])
         for a in addresses:
             parts.tool([*self.wrap, "ip", "addr", "add", a, "dev", "lo", *(["nodad"] if ":" in a else [])])
-        self.web = parts.start([*self.wrap, parts.PYTHON, os.path.join(parts.APPS, "web.py"), f":::{PORT}"], "web")
+        self.web = parts.start([*self.wrap, parts.PYTHON, os.path.join(parts.APPS, "web.py"), f":::{web_port()}"], "web")
         self.get("127.0.0.1", "/up", "--retry", "20", "--retry-connrefused", "--retry-delay", "1")
 
     def rewrite(self, address, to):
@@ -34,21 +40,21 @@ class Net:
         parts.need("nft")
         parts.tool([*self.wrap, "ip", "route", "add", address, "dev", "lo"])
         parts.tool([*self.wrap, "nft", "add table ip nat; add chain ip nat out { type nat hook output priority -100; }; "
-                    f"add rule ip nat out ip daddr {address} tcp dport {PORT} dnat to {to}:{PORT}"])
+                    f"add rule ip nat out ip daddr {address} tcp dport {web_port()} dnat to {to}:{web_port()}"])
 
     def get(self, host, path, *args):
         host = f"[{host}]" if ":" in host else host
-        parts.tool([*self.wrap, "curl", "-sS", "--max-time", "20", *args, f"http://{host}:{PORT}{path}"])
+        parts.tool([*self.wrap, "curl", "-sS", "--max-time", "20", *args, f"http://{host}:{web_port()}{path}"])
 
 
 def service(c, namespace, name, ip, endpoints):
     """A Service, and its EndpointSlice: {address: name of the pod}."""
     c.namespace(namespace)
     c.create(f"/api/v1/namespaces/{namespace}/services", {
-        "metadata": {"name": name}, "spec": {"clusterIP": ip, "ports": [{"name": "http", "port": PORT, "targetPort": PORT}]}})
+        "metadata": {"name": name}, "spec": {"clusterIP": ip, "ports": [{"name": "http", "port": web_port(), "targetPort": web_port()}]}})
     c.create(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices", {
         "metadata": {"name": name + "-x1", "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
-        "ports": [{"name": "http", "port": PORT, "protocol": "TCP"}],
+        "ports": [{"name": "http", "port": web_port(), "protocol": "TCP"}],
         "endpoints": [{"addresses": [a], "conditions": {"ready": True}, "targetRef": {"kind": "Pod", "namespace": namespace, "name": p}}
                       for a, p in endpoints.items()]})
 
@@ -81,7 +87,7 @@ def case_kube_peers():
     rec = parts.path("rec")
     with Tracer("--kubeconfig", c.kubeconfig("agent", c.agent(RULES)), "--node-name", "n1", "--kube-services", "--record", rec,
                 "--semconv", "both", "--kube-wait", "1m", "--batch-age", "50ms",
-                "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", PORT]) as t:
+                "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", web_port()]) as t:
         known(port)
         for i, a in enumerate(want):
             net.get(a, f"/{i}", "-H", "Host: shop.example")
@@ -116,7 +122,7 @@ def case_kube_peers_in_time():
     first = c.pod("shop", "first", ip="10.1.0.5")
     net = Net("10.1.0.5")
     with Tracer("--kubeconfig", c.kubeconfig("agent", c.agent()), "--node-name", "n1", "--batch-age", "50ms",
-                "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", PORT]) as t:
+                "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", web_port()]) as t:
         known(port)
         net.get("10.1.0.5", "/first")
         first.delete()
