@@ -108,6 +108,9 @@ def case_bad_backend_answers():
         server.stop()
 
 
+case_bad_backend_answers.seconds = 35
+
+
 def case_bad_backend_memory():
     """Every answer a bomb or a flood, four at a time: memory stays what it was."""
     web = parts.threading_server()
@@ -158,6 +161,9 @@ def case_bad_backend_certificate():
         assert not t.counters["spans_exported"] and t.counters['requests_dropped{reason="export_failed"}'] == 2, (n, t.counters)
         assert not os.path.exists(parts.path("leaked")), "not a byte goes to whom we do not know"
         server.stop()
+
+
+case_bad_backend_certificate.seconds = 35
 
 
 def case_bad_backend_dns():

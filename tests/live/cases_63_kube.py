@@ -251,7 +251,7 @@ def case_kube_server_restarts():
     assert t.counters.sum("kube_errors") >= 1, t.counters
 
 
-case_kube_server_restarts.limit = 200
+case_kube_server_restarts.limit, case_kube_server_restarts.seconds = 200, 95
 
 
 def gone(watch_cache):
@@ -308,6 +308,9 @@ def case_kube_token_rotates():
     check_all(t.spans)
 
 
+case_kube_token_rotates.seconds = 75
+
+
 def case_kube_token_ends():
     """The token ends before the kubelet has swapped it: 401, then the new one is found."""
     c = Cluster()
@@ -329,6 +332,9 @@ def case_kube_token_ends():
         two.ask()
         t.stop()
     check_all(t.spans)
+
+
+case_kube_token_ends.seconds = 60
 
 
 def case_kube_ipv6():
@@ -441,4 +447,4 @@ def case_kube_order():
             order(c, token, sequence)
 
 
-case_kube_order.limit = 300
+case_kube_order.limit, case_kube_order.seconds = 300, 110
