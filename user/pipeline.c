@@ -143,8 +143,11 @@ static void name_peer(struct pipeline *p, struct span *s, const struct exchange 
 	struct peer_name name;
 
 	if (s->kind == SPAN_CLIENT && c->family != FAM_UNIX &&
-	    address_book_find(p->book, &(struct address){ c->remote.addr, c->remote.port, first_event(x) }, &name))
+	    address_book_find(p->book, &(struct address){ c->remote.addr, c->remote.port, first_event(x) }, &name)) {
+		if (x->peer)
+			peer_name_own(x->peer, &name);
 		span_name_peer(s, name.name, name.space);
+	}
 }
 
 /* Where the ids alone decide, what is not kept need not be described. */

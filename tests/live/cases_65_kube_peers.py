@@ -110,6 +110,31 @@ def case_kube_peers():
     assert len(again) == len(t.spans) and all((again[s.id].attrs, again[s.id].res) == (s.attrs, s.res) for s in t.spans), again
 
 
+def case_kube_peers_own_name():
+    """A process in a pod that says what it is called: its callers call it the same as its own spans do. A replay says it too."""
+    c = Cluster()
+    c.node("n1")
+    pod = c.pod("shop", "api", ip="10.1.0.5")
+    net, own, rec = Net("10.1.0.5"), PORT + 1, parts.path("rec")
+    with pod.inside():
+        parts.start([*net.wrap, parts.PYTHON, os.path.join(parts.APPS, "web.py"), f":::{own}"], "own", {"OTEL_SERVICE_NAME": "checkout"})
+    again = ("--retry", "20", "--retry-connrefused", "--retry-delay", "1")
+    parts.tool([*net.wrap, "curl", "-sS", *again, f"http://127.0.0.1:{own}/up"])
+    with Tracer("--kubeconfig", c.kubeconfig("agent", c.agent()), "--node-name", "n1", "--record", rec,
+                "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", f"{PORT}-{own}"]) as t:
+        known(port)
+        net.get("10.1.0.5", "/other")  # who answers there is in no pod
+        parts.tool([*net.wrap, "curl", "-sS", f"http://10.1.0.5:{own}/own"])
+        t.stop()
+    server = t.spans.one(SERVER, "/own").res
+    assert (server["service.name"], server["k8s.pod.name"]) == ("checkout", "api"), server
+    assert peer(t.spans.one(CLIENT, "/own")) == ("checkout", server["service.namespace"]) == ("checkout", "shop"), t.spans
+    assert peer(t.spans.one(CLIENT, "/other")) == ("api", "shop"), t.spans
+    out = parts.path("replayed.json")
+    assert run("--replay", rec, "--file", out)[0] == 0
+    assert peer(read_spans(out).one(CLIENT, "/own")) == ("checkout", "shop")
+
+
 def known(port):
     """Until the API server has told of everything."""
     wait_until(lambda: ": known" in parts.tool(["curl", "-sS", f"http://127.0.0.1:{port}/readyz"], ok=False).text, "the pods")

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "host/address_book.h"
+#include "host/process.h"
 #include "probe/probe.h"
 
 #define S 1000000000ULL
@@ -171,11 +172,34 @@ static void test_address_book__a_long_replay(void)
 	address_book_free(NULL);
 }
 
+/* What the spans of the other end say is what it is called, once they say their pod; of a process in none the address tells. */
+static void test_peer_name__own(void)
+{
+	struct attr attrs[] = { { .key = SLICE("service.name"), .type = ATTR_STRING, .s = SLICE("checkout") },
+				{ .key = SLICE("service.namespace"), .type = ATTR_STRING, .s = SLICE("till") },
+				{ .key = SLICE("k8s.pod.uid"), .type = ATTR_STRING, .s = SLICE("u1") } };
+	struct resource r = { .attrs = attrs, .n_attrs = 2 };
+	struct peer_name n = { SLICE("web"), SLICE("shop") };
+
+	peer_name_own(&r, &n);
+	CHECK_SLICE(n.name, "web");
+	r.n_attrs = 3;
+	r.pod = RESOURCE_POD_AWAITED;
+	peer_name_own(&r, &n);
+	CHECK_SLICE(n.name, "web");
+	CHECK_SLICE(n.space, "shop");
+	r.pod = RESOURCE_POD_NONE;
+	peer_name_own(&r, &n);
+	CHECK_SLICE(n.name, "checkout");
+	CHECK_SLICE(n.space, "till");
+}
+
 int main(void)
 {
 	RUN(test_address_book__pods_of_the_node);
 	RUN(test_address_book__nobodys);
 	RUN(test_address_book__reused_and_replayed);
 	RUN(test_address_book__a_long_replay);
+	RUN(test_peer_name__own);
 	return tap_done();
 }

@@ -678,6 +678,32 @@ static void test_connection__both_ends_in_every_order(void)
 	}
 }
 
+static void unref(void *resource)
+{
+	resource_unref(resource);
+}
+
+/* The client's span says what the server's resource says: it is kept for that. The client's is nothing to the server. */
+static void test_connection__client_keeps_the_resource_it_met(void)
+{
+	static struct resource mine = { .refs = 1 }, its = { .refs = 1 };
+	struct exchange *client, *server;
+
+	kit_start();
+	client = tcp_end(false, 4000, 77, 10);
+	server = tcp_end(true, 4000, 77, 12);
+	client->release = server->release = unref;
+	client->resource = resource_ref(&mine);
+	server->resource = resource_ref(&its);
+	begin(client);
+	CHECK(!client->peer);
+	end(begin(server), 20);
+	CHECK(client->peer == &its && !server->peer);
+	end(client, 30);
+	kit_stop();
+	CHECK(mine.refs == 1 && its.refs == 1);
+}
+
 static void test_connection__start_of_an_earlier_client_stays(void)
 {
 	struct exchange *c, *s;
@@ -1439,6 +1465,7 @@ int main(void)
 	RUN(test_unix__overlap_where_nothing_excuses_it);
 	RUN(test_unix__response_that_went_on_was_an_overlap);
 	RUN(test_connection__both_ends_in_every_order);
+	RUN(test_connection__client_keeps_the_resource_it_met);
 	RUN(test_connection__start_of_an_earlier_client_stays);
 	RUN(test_connection__unix_by_keys_and_offset);
 	RUN(test_connection__tls_by_address_and_offset);

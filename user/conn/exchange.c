@@ -27,6 +27,8 @@ void exchange_free(struct exchange *x)
 		return;
 	if (x->release)
 		x->release(x->resource);
+	if (x->release && x->peer)
+		x->release(x->peer);
 	a = x->arena; /* it holds x itself */
 	arena_fini(&a);
 }

@@ -40,7 +40,8 @@ struct exchange {
 	uint64_t req_off;
 
 	void *resource;			/* struct resource of host/, set by the pipeline when the exchange begins */
-	void (*release)(void *resource); /* called by exchange_free unless NULL */
+	void *peer;			/* the other end's, when that is seen here and has been met (trace/); else NULL */
+	void (*release)(void *resource); /* called by exchange_free for both unless NULL */
 	void *node;			/* cause's */
 };
 

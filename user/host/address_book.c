@@ -3,9 +3,11 @@
 
 #include <stdlib.h>
 
+#include "base/attr.h"
 #include "base/list.h"
 #include "base/scope.h"
 #include "base/table.h"
+#include "host/process.h"
 #include "host/service.h"
 
 #define NAME_MAX_BYTES POD_VALUE_MAX /* of a name or a namespace in a record */
@@ -157,4 +159,22 @@ bool address_book_find(struct address_book *b, const struct address *q, struct p
 		return false;
 	tell(b, q, out);
 	return true;
+}
+
+static struct slice text_of(const struct resource *r, const char *key)
+{
+	for (size_t i = 0; i < r->n_attrs; i++)
+		if (r->attrs[i].type == ATTR_STRING && slice_eq(r->attrs[i].key, slice_str(key)))
+			return r->attrs[i].s;
+	return SLICE_NONE;
+}
+
+void peer_name_own(const struct resource *r, struct peer_name *out)
+{
+	struct slice name = text_of(r, "service.name");
+
+	if (r->pod == RESOURCE_POD_AWAITED || !name.n || !text_of(r, "k8s.pod.uid").n)
+		return;
+	out->name = name;
+	out->space = text_of(r, "service.namespace");
 }

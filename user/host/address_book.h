@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the other end of a client's connection is called, by its address (specs.md §11.4): pods of this node by the name that the
- * pod gives its programs (pod_facts.h; what one of them says of itself is not asked); with --kube-services also a Service by ClusterIP and port, which is what a client's socket
- * sees before packets are rewritten, and what stands behind it on other nodes. Never loopback, never the host's network: there many
+ * pod gives its programs (pod_facts.h), or, where the process that answered is seen here, by its own (peer_name_own()); with
+ * --kube-services also a Service by ClusterIP and port, which is what a client's socket sees before packets are rewritten, and what stands behind it on other nodes. Never loopback, never the host's network: there many
  * share an address. Two candidates are none.
  *
  * For replay each answer travels as an EV_NAME record ahead of the event that brought it about.
@@ -46,5 +46,8 @@ struct peer_name {
 };
 
 bool address_book_find(struct address_book *b, const struct address *a, struct peer_name *out);
+struct resource;
+/* Where the process at the other end is known, and in a pod: what its own spans say. Else *out stays as it is. */
+void peer_name_own(const struct resource *r, struct peer_name *out);
 
 #endif

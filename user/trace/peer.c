@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "host/process.h"
+
 /* What the memory says; part of the key. */
 enum fact { FACT_CLIENT = 1, FACT_SERVER = 2, FACT_ALONE = 3 };
 
@@ -271,6 +273,13 @@ static struct node *find_other(struct peers *p, struct node *n)
 	return NULL;
 }
 
+/* The server may be gone when the client's span is made: its resource stays. */
+static void meet(struct exchange *client, const struct exchange *server)
+{
+	if (client->release && server->resource)
+		client->peer = resource_ref(server->resource);
+}
+
 void peer_begin(struct peers *p, struct node *n)
 {
 	const struct call *call = &n->x->call;
@@ -289,6 +298,7 @@ void peer_begin(struct peers *p, struct node *n)
 	if (!other)
 		return;
 	n->meet.met = other->meet.met = true;
+	meet(call->server ? other->x : n->x, call->server ? n->x : other->x);
 	if (call->server)
 		node_link(n, other, EDGE_CONNECTION);
 	else
