@@ -4,13 +4,14 @@ right metadata, and the server is asked for next to nothing."""
 import itertools
 import os
 import re
+import subprocess
 import time
 import urllib.request
 
 import cgroups
 import parts
 from kube_kit import Cluster, Mount, wait_until
-from spandrel import SERVER, Tracer, read_spans
+from spandrel import SERVER, Tracer, read_spans, run
 
 RUNTIMES = [  # runtime, cgroup driver, quality of service, version of the hierarchy
     ("containerd", "systemd", "burstable", 2), ("containerd", "systemd", "guaranteed", 2), ("cri-o", "systemd", "besteffort", 2),
@@ -274,6 +275,20 @@ def gone(watch_cache):
         assert t.sum("kube_errors{reason=\"expired\"}") >= 1, t.metrics()
         t.stop()
     check_all(t.spans)
+
+
+def case_kube_node_name():
+    """In a container with a host name of its own the node's cannot be known: an error, and no pods of a node that there is not."""
+    parts.need("unshare", "hostname")
+    alone = ["unshare", "--uts", "sh", "-c", 'hostname spandrel-x7k2p && exec "$@"', "sh"]
+    if subprocess.run([*alone, "true"], stderr=subprocess.DEVNULL).returncode:
+        raise parts.Skip("no namespaces of host names here")
+    args = ["--kube", "on", "--kube-api", "http://127.0.0.1:1", "--port", "1", "--file", "/dev/null", "--duration", "100ms"]
+    status, _, err = run(*args, wrap=alone)
+    assert status == 1 and "--node-name: expected" in err and "spandrel-x7k2p" not in err, (status, err)
+    for env in {"NODE_NAME": "n1"}, {"SPANDREL_NODE_NAME": "n1"}:
+        status, _, err = run(*args, wrap=alone, env=env)
+        assert status == 0 and "--node-name" not in err, (status, err)
 
 
 def case_kube_gone():

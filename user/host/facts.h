@@ -73,5 +73,7 @@ int facts_read(struct buf *b, const char *root, uint32_t pid, const struct ev_ex
 void facts_from_exec(struct buf *b, const struct ev_exec *exec);
 /* Of the host: host.name (left out where only the name of our own container can be had), host.id, host.arch, os.type. */
 void facts_read_host(struct buf *b, const char *root);
+/* Is the name that uname() tells the host's? That of a container is its own: in a pod, the pod's. */
+bool facts_named_as_host(const char *root);
 
 #endif

@@ -249,8 +249,7 @@ static struct slice arch_name(const char *machine)
 	return slice_str(machine);
 }
 
-/* Is the name that uname() tells the host's? That of a container is its own: in a pod, the pod's. */
-static bool named_as_host(const char *root)
+bool facts_named_as_host(const char *root)
 {
 	struct stat ours, first;
 	char path[256];
@@ -294,7 +293,7 @@ void facts_read_host(struct buf *b, const char *root)
 	facts_text(b, SLICE("os.type"), SLICE("linux"));
 	if (known)
 		facts_text(b, SLICE("host.arch"), arch_name(name.machine));
-	if (!named_as_host(root))
+	if (!facts_named_as_host(root))
 		put_written_name(b, root);
 	else if (known)
 		facts_text(b, SLICE("host.name"), slice_str(name.nodename));

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/stats.h"
+#include "host/facts.h"
 #include "host/kube_auth.h"
 #include "host/kube_watch.h"
 #include "host/pod.h"
@@ -42,7 +43,7 @@ bool kube_wanted(const struct kube_config *c)
 	return c->api || c->kubeconfig || kube_auth_in_cluster(&a);
 }
 
-/* The kubelet's own rule: the host's name in lower case, unless it was told another. */
+/* The kubelet's own rule: the host's name in lower case, unless it was told another. No node has the name of a pod. */
 static int find_node(struct kube *k, const char *told)
 {
 	const char *name = told && *told ? told : getenv("NODE_NAME");
@@ -53,6 +54,8 @@ static int find_node(struct kube *k, const char *told)
 		strcpy(k->node, name);
 		return 0;
 	}
+	if (!facts_named_as_host("/proc"))
+		return log_ret(-EINVAL, "--node-name: expected this node's name, which a container with a host name of its own does not know: spec.nodeName, in NODE_NAME");
 	if (gethostname(k->node, sizeof(k->node) - 1) || !k->node[0])
 		return log_ret(-EINVAL, "--node-name: expected one: this host has no name");
 	for (char *p = k->node; *p; p++)

@@ -22,7 +22,7 @@ struct kube_config {
 	enum kube_mode mode;
 	const char *api;	/* --kube-api URL, or NULL */
 	const char *kubeconfig; /* --kubeconfig FILE, or NULL */
-	const char *node;	/* --node-name, or NULL: SPANDREL_NODE_NAME, NODE_NAME, the host's name */
+	const char *node;	/* --node-name, or NULL: SPANDREL_NODE_NAME, NODE_NAME, the host's name where it can be known */
 	const char *account;	/* directory of the service account's files; NULL: the kubelet's */
 	const char *version;	/* of the User-Agent */
 	bool services;
