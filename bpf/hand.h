@@ -5,6 +5,7 @@
 
 #include "frame.h"
 #include "piece.h"
+#include "record.h"
 #include "scratch.h"
 #include "tell.h"
 
@@ -165,6 +166,32 @@ inline_always void conn_hand(struct conn *c, struct scratch *s, const struct wan
 	else
 		piece_cut(&s->piece, w->limit, HOLE_BUDGET);
 	piece_emit(s, op->where >= AT_VECTOR);
+}
+
+/*
+ * The same in one record, straight from an op that is located, of one buffer or none. False: it is to be handed over in parts, or has
+ * more than `max` bytes. True also where nobody wants it.
+ */
+inline_always bool conn_hand_whole(struct conn *c, const struct op *op, __u32 max, __u16 flags)
+{
+	struct piece p;
+	struct wanted w;
+	bool lost;
+
+	if (!conn_wanted(c, op, &w))
+		return true;
+	if (w.skip || op->size > max || c->off[op->dir & 1] + op->size > w.limit)
+		return false;
+	piece_init(&p, c, op, flags);
+	if (op->where == AT_NOWHERE) {
+		piece_cut(&p, 0, op->hole);
+		lost = emit_hole(&p);
+	} else {
+		lost = op->size <= SMALL_MAX ? emit_small(&p, op->size) : emit_large(&p, op->size);
+	}
+	if (lost)
+		count(KC_MISSED_DATA, 1);
+	return true;
 }
 
 /* A process of which nothing is known yet comes before its first bytes. */

@@ -7,17 +7,11 @@ inline_always int note(struct tls_call *call, __u64 who, __u64 id, __u32 polled)
 {
 	struct session_key key = { .session = call->session, .tgid = who >> 32 };
 	struct session *s;
-	int claims = 0;
+	int claims;
 
 	if (!call->kind)
 		return 0;
-	if (call->carrier == id)
-		claims = CLAIM_NOTED;
-	else if (call->carrier)
-		call->mixed = 1;
-	else
-		call->carrier = id;
-	call->polled |= polled;
+	claims = call_uses(call, id, polled) ? CLAIM_NOTED : 0;
 	s = session_find(&key);
 	return s && s->carrier == id ? claims | CLAIM_CARRIED : claims;
 }

@@ -60,6 +60,32 @@ inline_always __u64 sock_number(__u64 sk, struct file *file)
 	return sk ^ (__u64)BPF_CORE_READ(file, f_inode, i_ino) << 32;
 }
 
+/* A socket is used inside a call. Was it noted before? */
+inline_always bool call_uses(struct tls_call *call, __u64 id, __u32 polled)
+{
+	bool before = call->carrier == id;
+
+	if (call->carrier && !before)
+		call->mixed = 1;
+	else
+		call->carrier = id;
+	call->polled |= polled;
+	return before;
+}
+
+/* The same of whatever call the thread is in, for a connection that is known to be a carrier. */
+inline_always void calls_use(__u64 who, __u64 id, __u32 polled)
+{
+	struct tls_thread *t = bpf_map_lookup_elem(&tls_calls, &who);
+
+	if (!t)
+		return;
+	if (t->now.kind)
+		call_uses(&t->now, id, polled);
+	if (t->below.kind)
+		call_uses(&t->below, id, polled);
+}
+
 /* Does this connection carry a session that we read? Looks into no map where neither thread nor process is about to. */
 subprog int conn_claims(struct conn *c, struct sock *sk, __u64 who, int dir)
 {

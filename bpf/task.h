@@ -48,6 +48,22 @@ inline_always bool proc_selected(__u32 tgid)
 	return !knobs.check || bits_selected(proc_bits(tgid));
 }
 
+/*
+ * Likewise, for those who ask often, as every process with a library does that is probed: what the last answer in the process's slot was,
+ * about whom, and at which of procs_changes.
+ */
+inline_always bool proc_traced(__u32 tgid)
+{
+	__u64 *last = &tls_procs[tgid & (TLS_SLOTS - 1)], had = *(volatile __u64 *)last;
+	__u64 about = (__u64)tgid << 32 | (*(volatile __u32 *)&procs_changes << 1);
+
+	if ((had & ~1ULL) != about) {
+		had = about | proc_selected(tgid);
+		*(volatile __u64 *)last = had;
+	}
+	return had & 1;
+}
+
 /* Likewise of whoever moves bytes on a socket with state (c may be NULL): looked up again only after a change. */
 inline_always bool user_selected(struct conn *c, __u32 tgid)
 {

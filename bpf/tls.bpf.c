@@ -7,7 +7,7 @@ inline_always int on_begin(struct pt_regs *regs, struct tls_call *c)
 {
 	__u64 who = bpf_get_current_pid_tgid();
 
-	if (!proc_selected(who >> 32))
+	if (!proc_traced(who >> 32))
 		return 0;
 	c->session = ARG0(regs);
 	c->sp = STACK(regs);
@@ -111,7 +111,7 @@ int tls_call(struct pt_regs *regs)
 	struct tls_call c = { .kind = TLS_NOTHING };
 	__u64 who = bpf_get_current_pid_tgid();
 
-	if (proc_selected(who >> 32))
+	if (proc_traced(who >> 32))
 		session_make(ARG0(regs), who, 0);
 	return on_begin(regs, &c);
 }
@@ -121,7 +121,7 @@ int tls_new(struct pt_regs *regs)
 {
 	__u64 who = bpf_get_current_pid_tgid(), session = RESULT(regs);
 
-	if (!session || !proc_selected(who >> 32))
+	if (!session || !proc_traced(who >> 32))
 		return 0;
 	session_close(session, who >> 32); /* one whose end was not seen */
 	session_make(session, who, 0);
@@ -133,7 +133,7 @@ int tls_free(struct pt_regs *regs)
 {
 	__u64 who = bpf_get_current_pid_tgid();
 
-	if (proc_selected(who >> 32))
+	if (proc_traced(who >> 32))
 		session_free(ARG0(regs), who >> 32);
 	return 0;
 }
@@ -153,7 +153,7 @@ int tls_set_fd(struct pt_regs *regs)
 	__u32 fd = ARG1(regs);
 	struct session *s;
 
-	if (!proc_selected(who >> 32))
+	if (!proc_traced(who >> 32))
 		return 0;
 	s = session_make(key.session, who, 0);
 	if (s)
@@ -168,7 +168,7 @@ int tls_cipher(struct pt_regs *regs)
 	__u64 who = bpf_get_current_pid_tgid();
 	struct tls_thread *t;
 
-	if (!tls_threads[(__u32)who & (TLS_SLOTS - 1)] || (__s32)ARG2(regs) < CIPHER_HEAD || !proc_selected(who >> 32))
+	if (!tls_in_call(who) || (__s32)ARG2(regs) < CIPHER_HEAD || !proc_traced(who >> 32))
 		return 0;
 	t = bpf_map_lookup_elem(&tls_calls, &who);
 	if (t && t->now.kind)

@@ -32,6 +32,12 @@ inline_always void tls_thread_add(__u64 key, int n)
 	__sync_fetch_and_add(&tls_threads[(__u32)key & (TLS_SLOTS - 1)], n);
 }
 
+/* False: the thread is in none, certainly. */
+inline_always bool tls_in_call(__u64 key)
+{
+	return tls_threads[(__u32)key & (TLS_SLOTS - 1)];
+}
+
 /* The call on top is over, seen or not. */
 inline_always void tls_pop(struct tls_thread *t)
 {
@@ -124,7 +130,7 @@ inline_always void tls_over(struct tls_thread *t)
 /* A call ends here: a copy of it, unless it is one whose end tells nothing. every: no end of such calls goes unseen. */
 inline_always bool tls_finish(__u64 key, __u64 sp, bool every, struct tls_call *out)
 {
-	struct tls_thread *t = bpf_map_lookup_elem(&tls_calls, &key);
+	struct tls_thread *t = tls_in_call(key) ? bpf_map_lookup_elem(&tls_calls, &key) : NULL;
 
 	if (!t || !t->now.kind)
 		return false;
@@ -225,13 +231,31 @@ inline_always bool session_wanted(const struct session *s)
 	return !(s->conn.flags & CF_NEVER) && (s->carrier || (!knobs.port_need && !knobs.port_exclude));
 }
 
+inline_always __u16 session_flags(const struct session *s, int dir)
+{
+	return dir == DIR_RECV && (s->polled || !s->carrier) ? EVF_POLLED : 0; /* who deciphers in memory has a loop */
+}
+
+/* Plaintext of a session in the middle of its life: in one record, without a work area. False: that takes more, nothing was done. */
+inline_always bool session_warm(struct session *s, const struct op *op)
+{
+	struct conn *c = &s->conn;
+	int dir = op->dir & 1;
+
+	if ((c->flags & (CF_TOLD | CF_OPENED)) != (CF_TOLD | CF_OPENED) || !session_wanted(s))
+		return false;
+	if (frames_maybe(c, &verdicts[c->id & (VERDICT_SLOTS - 1)], dir) || !conn_hand_whole(c, op, PIECE_MAX, session_flags(s, dir)))
+		return false;
+	c->off[dir] += op->size;
+	return true;
+}
+
 /* Plaintext that has moved in a session: scratch->op, whose bytes are located. */
 inline_always void session_moved(struct session *s, struct scratch *at)
 {
 	struct conn *c = &s->conn;
 	struct op *op = &at->op;
 	struct wanted w;
-	__u16 flags = op->dir == DIR_RECV && (s->polled || !s->carrier) ? EVF_POLLED : 0; /* who deciphers in memory has a loop */
 
 	if (session_wanted(s)) {
 		if (!(c->flags & CF_TOLD))
@@ -239,7 +263,7 @@ inline_always void session_moved(struct session *s, struct scratch *at)
 		if (!(c->flags & CF_OPENED) && !emit_session(s))
 			count(KC_MISSED_DATA, 1);
 		else if (conn_wanted(c, op, &w))
-			conn_hand(c, at, &w, flags);
+			conn_hand(c, at, &w, session_flags(s, op->dir));
 	}
 	c->off[op->dir & 1] += op->size;
 }
@@ -265,25 +289,20 @@ inline_always __u32 tls_moved(const struct tls_call *c, __u64 result)
 /* Hands over n bytes of a call. */
 inline_always void tls_hand(struct session *s, const struct tls_call *c, __u32 n, __u64 who, __u64 ctx)
 {
-	struct scratch *at = scratch_take();
-	int dir = c->dir & 1;
+	struct op op = { .size = n, .dir = c->dir & 1, .where = AT_BUFFER, .addr = c->buffer, .who = who, .ctx = ctx };
+	struct scratch *at;
 
+	if (c->kind == TLS_HOLE || !c->length)
+		op_hole(&op, HOLE_NO_BUFFER);
+	if (session_warm(s, &op))
+		return;
+	at = scratch_take();
 	if (!at) {
 		count(KC_MISSED_DATA, 1);
-		s->conn.off[dir] += n;
+		s->conn.off[op.dir] += n;
 		return;
 	}
-	__builtin_memset(&at->op, 0, sizeof(at->op));
-	at->op.size = n;
-	at->op.dir = dir;
-	at->op.who = who;
-	at->op.ctx = ctx;
-	if (c->kind == TLS_HOLE || !c->length) {
-		op_hole(&at->op, HOLE_NO_BUFFER);
-	} else {
-		at->op.where = AT_BUFFER;
-		at->op.addr = c->buffer;
-	}
+	at->op = op;
 	session_moved(s, at);
 	scratch_give(at);
 }

@@ -11,7 +11,6 @@
 #define SPANDREL_WARM_H
 
 #include "hand.h"
-#include "record.h"
 #include "session.h"
 
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
@@ -24,10 +23,10 @@ struct motion { /* what a hook is told */
 	int dir;
 };
 
-/* Of a process that user space knows, opened, not ended, with no TLS session on it that we know, by TCP's own sequence numbers. */
-inline_always bool conn_steady(const struct conn *c, struct sock *sk, __u64 who)
+/* Of a process that user space knows, opened, not ended, and with no flag but `more`, by TCP's own sequence numbers. */
+inline_always bool conn_steady(const struct conn *c, struct sock *sk, __u64 who, __u16 more)
 {
-	return (c->flags & ~CF_MID) == (CF_OPENED | CF_TOLD) && c->tcp && c->user == who >> 32 &&
+	return (c->flags & ~CF_MID) == (CF_OPENED | CF_TOLD | more) && c->tcp && c->user == who >> 32 &&
 	       c->user_at == *(volatile __u32 *)&procs_changes && c->prot == sock_prot(sk);
 }
 
@@ -40,26 +39,20 @@ inline_always bool conn_follows(const struct conn *c, struct sock *sk, const str
 	return tp && tcp_moved(tp, sk, dir) - op->size - c->base[dir] == (__u32)c->off[dir];
 }
 
-/* Hands it over, or finds that nobody wants it. False: it is to be handed over in parts, or as a larger record. */
-inline_always bool warm_hand(struct conn *c, struct sock *sk, const struct op *op)
+/* The socket of a session that we read: its bytes are only counted, and a call in progress has used it. True: all is done. */
+inline_always bool warm_carrier(struct conn *c, struct sock *sk, const struct motion *m)
 {
-	struct piece p;
-	struct wanted w;
-	bool lost;
+	struct op op = { .size = m->ret, .dir = m->dir & 1 };
 
-	if (!conn_wanted(c, op, &w))
-		return true;
-	if (w.skip || op->size > SMALL_MAX || c->off[op->dir & 1] + op->size > w.limit)
+	if (!conn_steady(c, sk, m->who, CF_TLS) || !ports_match(sk, KIND_TCP) || tls_awaits[m->who >> 32 & (TLS_SLOTS - 1)])
 		return false;
-	piece_init(&p, c, op, EVF_SEQ | polled(sk, op->dir));
-	if (op->where == AT_NOWHERE) {
-		piece_cut(&p, 0, op->hole);
-		lost = emit_hole(&p);
-	} else {
-		lost = emit_small(&p, op->size);
-	}
-	if (lost)
-		count(KC_MISSED_DATA, 1);
+	if (m->ret <= 0)
+		return m->ret < 0;
+	if (!conn_follows(c, sk, &op))
+		return false;
+	if (tls_threads[(__u32)m->who & (TLS_SLOTS - 1)])
+		calls_use(m->who, c->id, polled(sk, op.dir));
+	c->off[op.dir] += op.size;
 	return true;
 }
 
@@ -72,13 +65,17 @@ inline_always bool move_warm(struct sock *sk, struct motion *m, const struct sou
 	if (way.hashed)
 		return false;
 	c = m->c = conn_find(sk);
-	if (!c || m->ret <= 0 || m->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC))
+	if (!c || m->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC))
 		return false;
-	if (!conn_steady(c, sk, m->who) || !ports_match(sk, KIND_TCP) || tls_about(m->who, op.dir) || !sock_file(sk))
+	if (c->flags & CF_TLS)
+		return warm_carrier(c, sk, m);
+	if (m->ret <= 0)
+		return false;
+	if (!conn_steady(c, sk, m->who, 0) || !ports_match(sk, KIND_TCP) || tls_about(m->who, op.dir) || !sock_file(sk))
 		return false;
 	if (frames_maybe(c, &verdicts[c->id & (VERDICT_SLOTS - 1)], op.dir) || !conn_follows(c, sk, &op))
 		return false;
-	if (!source_spot(src, sk, &op) || !warm_hand(c, sk, &op))
+	if (!source_spot(src, sk, &op) || !conn_hand_whole(c, &op, SMALL_MAX, EVF_SEQ | polled(sk, op.dir)))
 		return false;
 	c->off[op.dir] += op.size;
 	return true;
