@@ -42,7 +42,7 @@ const struct option options[] = {
 	CHOICE("tls", protocols.tls, "auto|off", "auto", "read what programs hand to their TLS libraries"),
 	LIST("capture-header", protocols.capture_header, "NAME",
 	     "export this header, REDACTED if its name speaks of secrets unless NAME:plain; x-request-id, x-correlation-id always"),
-	LIST("keep-query", protocols.keep_query, "GLOB", "query keys whose values are shown; all others are REDACTED"),
+	LIST("keep-query", protocols.keep_query, "GLOB", "query keys whose values are shown, and parameters without a value; all others are REDACTED"),
 	LIST("exclude-method", protocols.exclude_method, "GLOB",
 	     "no spans of RPC methods like this, as package.Service/Method: grpc.health.*/*"),
 	TIME("request-timeout", protocols.request_timeout, "5m", "a request ends when nothing moved for so long; 0: never"),

@@ -118,15 +118,17 @@ static void check_redacted(const char *in, const char *out)
 
 static void test_describe__query_values_are_redacted(void)
 {
-	struct slice query = SLICE("flag&other");
+	struct slice query = SLICE("REDACTED&a=REDACTED;&");
 
 	start(0);
 	check_redacted("a=1", "a=REDACTED");
 	check_redacted("a=1&b=2", "a=REDACTED&b=REDACTED");
-	check_redacted("a=1;b=2&c", "a=REDACTED;b=REDACTED&c");
+	check_redacted("a=1;b=2&c", "a=REDACTED;b=REDACTED&REDACTED");
 	check_redacted("a=b=c", "a=REDACTED");
 	check_redacted("&a=1&&=x&", "&a=REDACTED&&=REDACTED&");
 	check_redacted("a=", "a=REDACTED");
+	check_redacted("eyJhbGciOiJIUzI1NiJ9.e30.c2VjcmV0", "REDACTED"); /* a value without a key */
+	check_redacted("wsdl&&a", "REDACTED&&REDACTED");
 	check_redacted("", "");
 	CHECK(describe_redact_query(&d, query).p == query.p);
 }
@@ -141,6 +143,7 @@ static void test_describe__keys_may_be_kept(void)
 	check_redacted("page=2&token=x&sort_by=name&id=7&uid=8", "page=2&token=REDACTED&sort_by=name&id=7&uid=REDACTED");
 	check_redacted("Page=2", "Page=REDACTED"); /* case-sensitive */
 	check_redacted("page=2;secret=3", "page=2;secret=REDACTED");
+	check_redacted("page&secret&id", "page&REDACTED&id");
 }
 
 static void check_address(const char *text, const char *want)

@@ -68,7 +68,7 @@ static void test_redact__urls(void)
 		{ "http://h/p", "http://h/p" },
 		{ "http://h:80/p?a=1&page=2", "http://h:80/p?a=REDACTED&page=2" },
 		{ "http://u:s@h/p", "http://REDACTED:REDACTED@h/p" },
-		{ "http://s@h/p?x", "http://REDACTED@h/p?x" },
+		{ "http://s@h/p?x", "http://REDACTED@h/p?REDACTED" },
 		{ "http://u:s@x@h?a=s", "http://REDACTED:REDACTED@h?a=REDACTED" },
 		{ "//u:s@h/", "//REDACTED:REDACTED@h/" },
 		{ "http://h/fetch/https://u:s@i/p", "http://h/fetch/https://REDACTED:REDACTED@i/p" },

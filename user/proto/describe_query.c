@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Queries without their values: what a key names may be a secret, and nobody can tell which. */
+/*
+ * Queries without their values: what a key names may be a secret, and nobody can tell which. What stands before a `=` is a key; a
+ * parameter without one is a value that has none (`?<token>`), unless it is asked for like a key (`?wsdl`).
+ */
 #include "glob.h"
 #include "proto/describe.h"
 
@@ -7,8 +10,8 @@
 
 struct parameter {
 	struct slice text; /* without its separator */
-	size_t key;	   /* bytes of the key */
-	bool hide;	   /* it has a value that nobody asked to keep */
+	size_t shown;	   /* bytes of the key and its = */
+	bool hide;	   /* the rest is a value that nobody asked to keep */
 };
 
 static bool kept(const struct describe_config *config, struct slice key)
@@ -33,9 +36,9 @@ static struct parameter next_parameter(const struct describe_config *config, str
 		n++;
 	p.text.n = n;
 	eq = slice_find(p.text, '=');
-	p.key = eq < 0 ? n : (size_t)eq;
-	p.hide = eq >= 0 && !kept(config, slice_to(p.text, p.key)) &&
-		 !slice_eq(slice_from(p.text, p.key + 1), SLICE(REDACTED));
+	p.shown = (size_t)(eq + 1);
+	p.hide = n && !kept(config, slice_to(p.text, eq < 0 ? n : (size_t)eq)) &&
+		 !slice_eq(slice_from(p.text, p.shown), SLICE(REDACTED));
 	return p;
 }
 
@@ -66,7 +69,7 @@ struct slice describe_redact_query(struct description *d, struct slice query)
 		struct parameter p = next_parameter(d->config, query, at);
 
 		if (p.hide) {
-			to = put(to, slice_to(p.text, p.key + 1));
+			to = put(to, slice_to(p.text, p.shown));
 			to = put(to, SLICE(REDACTED));
 		} else {
 			to = put(to, p.text);
