@@ -16,6 +16,19 @@ def answer(c):
         c.send(wire.ok())
 
 
+def note(name):
+    """Something has happened; others wait for it by waited_for()."""
+    with open(parts.path(name), "a") as f:
+        f.write("x")
+
+
+def waited_for(name, n=1):
+    end = time.monotonic() + parts.READY
+    while len(parts.read(parts.path(name))) < n:
+        assert time.monotonic() < end, f"{name}: not {n} times"
+        time.sleep(0.01)
+
+
 def case_life_open_before():
     """Connections that were open before the tracer are traced from then on."""
     srv = wire.Raw(answer, forking=True)
@@ -128,12 +141,13 @@ def case_life_killed():
     """The server dies with a request open; the client sees the end."""
     def handler(c):
         c.message()
+        note("read")
         time.sleep(60)
     srv = wire.Raw(handler)
     with Tracer() as t:
         with wire.connect(srv.addr) as c:
             c.send(b"GET /killed HTTP/1.1\r\nHost: t\r\n\r\n")
-            time.sleep(0.1)
+            waited_for("read")
             os.kill(srv.pid, signal.SIGKILL)
             try:
                 assert not c.fill()
@@ -171,15 +185,18 @@ def case_life_reset():
         m = c.message()
         if "inside" in m[0]:
             c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-            time.sleep(0.1)
+            waited_for("half")  # a reset throws away what has not been read
         c.reset()
     srv = wire.Raw(handler)
     with Tracer() as t:
         for p in ("/before", "/inside"):
             with wire.connect(srv.addr) as c:
                 try:
-                    c.get(p)
-                except (ConnectionResetError, EOFError):
+                    c.send(f"GET {p} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+                    if c.until(b"half"):
+                        note("half")
+                    c.rest()
+                except ConnectionResetError:
                     pass
         t.wait_spans(4)
         t.stop()
@@ -238,13 +255,14 @@ def case_life_shutdown():
     """Requests that are open when the tracer stops are dropped under their own name."""
     def handler(c):
         c.message()
+        note("read")
         time.sleep(60)
     srv = wire.Raw(handler, forking=True)
     with Tracer() as t:
         conns = [wire.connect(srv.addr) for _ in range(5)]
         for c in conns:
             c.send(b"GET /open HTTP/1.1\r\nHost: t\r\n\r\n")
-        time.sleep(0.2)
+        waited_for("read", 5)
         t.stop()
     assert not t.spans and t.counters['requests_dropped{reason="shutdown"}'] == 10 == t.counters["requests_seen"], t.counters
 
