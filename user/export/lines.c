@@ -55,6 +55,13 @@ static int open_path(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+static bool same_file(const struct stat *st, int fd)
+{
+	struct stat other;
+
+	return fd >= 0 && !fstat(fd, &other) && other.st_ino == st->st_ino && other.st_dev == st->st_dev;
+}
+
 /* What was open stays so, unless the new one is. */
 static int reopen(struct lines *l)
 {
@@ -66,7 +73,8 @@ static int reopen(struct lines *l)
 	if (fstat(fd, &st))
 		return -errno;
 	l->regular = S_ISREG(st.st_mode);
-	l->half = l->regular && l->c.path && ends_in_line(fd, st.st_size);
+	if (!same_file(&st, l->fd)) /* of that one we know how it ends */
+		l->half = l->regular && l->c.path && ends_in_line(fd, st.st_size);
 	close_fd(&l->fd);
 	l->fd = TAKE_FD(fd);
 	return 0;
