@@ -102,16 +102,17 @@ struct {
 
 #define SESSION_NEVER U64_MAX /* as a carrier: the socket is none that may be traced */
 
-struct session {
-	struct conn conn; /* of the plaintext */
+struct session { /* first what each of its calls looks at */
 	__u64 mm;	  /* memory of the process: another program's handles are others */
 	__u64 carrier;	  /* connection id of the socket, 0: not known */
-	__u64 sk;	  /* the socket it was given by descriptor: sock_number() */
 	__u8 binding;	  /* enum ev_binding */
 	__u8 polled;	  /* epoll watches its socket */
 	__u8 alpn_len;
+	__u8 reserved[5];
+	struct conn conn; /* of the plaintext */
+	__u64 sk;	  /* the socket it was given by descriptor: sock_number() */
 	__u8 alpn[EV_ALPN_MAX];
-	__u8 reserved[6];
+	__u8 reserved2;
 };
 
 struct { /* also of sessions that nobody ended: the least recently used one makes room */
