@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/utf8.h"
 
+#include "base/bytes.h"
+
 size_t utf8_sequence(const char *text, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)text;
@@ -30,34 +32,14 @@ size_t utf8_sequence(const char *text, size_t n)
 	return want;
 }
 
-#define HIGHS 0x8080808080808080ULL
-
-static uint64_t load(const char *p)
+static inline bytes beyond_ascii(bytes b)
 {
-	uint64_t w;
-
-	memcpy(&w, p, sizeof(w));
-	return w;
-}
-
-/* Eight bytes at a time, the last of them together with some before. */
-static bool ascii(const char *p, size_t n)
-{
-	uint64_t all = 0;
-
-	if (n < sizeof(all)) {
-		for (size_t i = 0; i < n; i++)
-			all |= (uint64_t)p[i];
-		return !(all & HIGHS);
-	}
-	for (size_t i = 0; i + sizeof(all) < n; i += sizeof(all))
-		all |= load(p + i);
-	return !((all | load(p + n - sizeof(all))) & HIGHS);
+	return b < 0;
 }
 
 bool utf8_valid(struct slice s)
 {
-	if (ascii(s.p, s.n))
+	if (!bytes_hit(s, beyond_ascii, 0))
 		return true;
 	for (size_t i = 0, step; i < s.n; i += step) {
 		step = utf8_sequence(s.p + i, s.n - i);

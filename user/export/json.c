@@ -1,28 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/json.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "base/hex.h"
 #include "base/scope.h"
 #include "base/utf8.h"
 
-#define SPACES 0x2020202020202020ULL
 #define DIGITS 0x3030303030303030ULL /* '0' */
 
-typedef signed char bytes __attribute__((vector_size(16)));
-typedef uint64_t words __attribute__((vector_size(16)));
-
-/* Is one of them a control character, a quote, a backslash, DEL or above? The bytes are signed: above DEL is below zero. */
-static inline bool any_special(words v)
+/* Control characters, quote, backslash, DEL and all above. */
+static inline bytes special(bytes b)
 {
-	bytes b = (bytes)v;
-	words hit = (words)((b < 0x20) | (b == 0x7f) | (b == '"') | (b == '\\'));
-
-	return hit[0] | hit[1];
+	return (b < 0x20) | (b == 0x7f) | (b == '"') | (b == '\\');
 }
 
 static char *put_escape(char *to, unsigned char c)
@@ -65,63 +58,36 @@ static char *put_char(char *to, const char *s, size_t n, size_t *len)
 
 #define PIECE 128u /* asked for at once, at the worst 6 bytes for each */
 
-static inline uint64_t load(const char *s)
-{
-	uint64_t v;
-
-	memcpy(&v, s, sizeof(v));
-	return v;
-}
-
-/* 1 to 7 bytes as one word, the rest of it spaces. What is read twice falls on itself. */
-static inline uint64_t load_few(const char *s, size_t n)
-{
-	uint64_t v = SPACES << 8 * n;
-	uint32_t head, tail;
-
-	if (n >= 4) {
-		memcpy(&head, s, sizeof(head));
-		memcpy(&tail, s + n - sizeof(tail), sizeof(tail));
-		return htole64(v | le32toh(head) | (uint64_t)le32toh(tail) << 8 * (n - sizeof(tail)));
-	}
-	v |= (uint8_t)s[0] | (uint64_t)(uint8_t)s[n / 2] << 8 * (n / 2) | (uint64_t)(uint8_t)s[n - 1] << 8 * (n - 1);
-	return htole64(v);
-}
-
 /* 1 to 15 bytes, if all stand for themselves: n, else 0. Room: 8 at least. */
 static inline size_t put_short(char *to, const char *s, size_t n)
 {
-	uint64_t head, tail = SPACES;
+	bytes v = bytes_load_short(s, n, ' ');
+	bytes_words w = (bytes_words)v;
 
-	if (n < sizeof(head)) {
-		head = load_few(s, n);
-	} else {
-		head = load(s);
-		tail = load(s + n - sizeof(tail));
-		memcpy(to + n - sizeof(tail), &tail, sizeof(tail));
-	}
-	memcpy(to, &head, sizeof(head));
-	return any_special((words){ head, tail }) ? 0 : n;
+	if (n >= sizeof(w[1]))
+		memcpy(to + n - sizeof(w[1]), &w[1], sizeof(w[1]));
+	memcpy(to, &w[0], sizeof(w[0]));
+	return bytes_any(special(v)) ? 0 : n;
 }
 
 /* Writes as many of the n bytes as stand for themselves, sixteen at a time, and behind them anything. Room: n + 8. */
 static inline size_t put_plain(char *to, const char *s, size_t n)
 {
 	size_t i = 0;
-	words v;
+	bytes v;
 
-	if (n < sizeof(v))
+	if (n < BYTES)
 		return put_short(to, s, n);
-	for (; i + sizeof(v) < n; i += sizeof(v)) {
-		memcpy(&v, s + i, sizeof(v));
-		if (any_special(v))
+	for (; i + BYTES < n; i += BYTES) {
+		v = bytes_load(s + i);
+		if (bytes_any(special(v)))
 			return i;
 		memcpy(to + i, &v, sizeof(v));
 	}
-	memcpy(&v, s + n - sizeof(v), sizeof(v)); /* some of it again */
-	if (any_special(v))
+	v = bytes_load(s + n - BYTES); /* some of it again */
+	if (bytes_any(special(v)))
 		return i;
-	memcpy(to + n - sizeof(v), &v, sizeof(v));
+	memcpy(to + n - BYTES, &v, sizeof(v));
 	return n;
 }
 
@@ -149,7 +115,7 @@ static __attribute__((noinline)) void put_pieces(struct writer *j, struct slice 
 		j->at += used;
 		if (used == n)
 			continue;
-		j->at = put_chars(j->at, s.p + i, s.n - i, MIN(n - used, sizeof(words)), &used);
+		j->at = put_chars(j->at, s.p + i, s.n - i, MIN(n - used, (size_t)BYTES), &used);
 		i += used;
 	}
 }

@@ -3,44 +3,29 @@
  * Start line and field lines (RFC 9112 §2–5). Strict about what a character may be, lenient where peers are:
  * a bare LF ends a line, a folded value goes on.
  */
-#include <endian.h>
 #include <errno.h>
 
+#include "base/bytes.h"
 #include "base/scope.h"
 #include "proto/http1.h"
 
-#define ONES 0x0101010101010101ULL
-#define TOPS 0x8080808080808080ULL
-
-static inline uint64_t load(const char *p)
+static inline bytes controls(bytes b)
 {
-	uint64_t w;
-
-	memcpy(&w, p, sizeof(w));
-	return le64toh(w);
+	return ((b >= 0) & (b < 0x20) & (b != '\t')) | (b == 0x7f);
 }
 
 /* First control character but TAB, or DEL; `end` if there is none. Every line ends at one. */
 static const char *find_control(const char *p, const char *end)
 {
-	while (p < end) {
-		uint64_t w, hit;
+	for (; end - p >= (ptrdiff_t)BYTES; p += BYTES) {
+		bytes hit = controls(bytes_load(p));
 
-		if (end - p >= 8) {
-			w = load(p);
-			/* exact for the lowest byte that hits: borrows only go up */
-			hit = ((w - ONES * 0x20) | ((w ^ ONES * 0x7f) - ONES)) & ~w & TOPS;
-			if (!hit) {
-				p += 8;
-				continue;
-			}
-			p += __builtin_ctzll(hit) / 8;
-		}
-		if (((unsigned char)*p < 0x20 && *p != '\t') || *p == 0x7f)
-			return p;
-		p++;
+		if (bytes_any(hit))
+			return p + bytes_first(hit);
 	}
-	return end;
+	while (p < end && ((unsigned char)*p >= 0x20 || *p == '\t') && *p != 0x7f)
+		p++;
+	return p;
 }
 
 /* Where the line that ends at the control character `p` goes on; NULL: bytes are missing or (*r = -EPROTO) wrong. */
@@ -70,26 +55,24 @@ bool http1_method_known(struct slice m)
 	return false;
 }
 
-/* The highest bit of each byte that is neither a letter nor a dash. */
-static inline uint64_t not_plain(uint64_t w)
+static inline bytes neither_letter_nor_dash(bytes b)
 {
-	uint64_t low = w & ~TOPS, lower = low | ONES * 0x20, dash = low ^ ONES * '-';
-	uint64_t letter = (lower + ONES * (0x80 - 'a')) & ~(lower + ONES * (0x7f - 'z'));
+	bytes lower = b | 0x20;
 
-	return (w | (~letter & (dash + ONES * 0x7f))) & TOPS;
+	return ((lower < 'a') | (lower > 'z')) & (b != '-');
 }
 
 /* Length of the token at the front. Names are letters and dashes, with few exceptions. */
 static size_t token_length(struct slice s)
 {
 	size_t n = 0;
-	uint64_t hit;
 
-	for (; s.n - n >= sizeof(hit); n += sizeof(hit)) {
-		hit = not_plain(load(s.p + n));
-		if (!hit)
+	for (; s.n - n >= BYTES; n += BYTES) {
+		bytes hit = neither_letter_nor_dash(bytes_load(s.p + n));
+
+		if (!bytes_any(hit))
 			continue;
-		n += (size_t)__builtin_ctzll(hit) / 8;
+		n += bytes_first(hit);
 		break;
 	}
 	while (n < s.n && http1_token[(unsigned char)s.p[n]])
