@@ -82,10 +82,16 @@ enum sniff http1_sniff_request(struct slice in);
 enum sniff http1_sniff_response(struct slice in);
 bool http1_method_known(struct slice method);
 
-/* http1_field.c: notes one field of a head. */
-void http1_field_note(struct http1_head *head, struct slice name, struct slice value);
-/* Would it? *known is which of them, H1_KNOWN_MAX for others. */
-bool http1_field_wanted(const struct http1_head *head, struct slice name, enum http1_known *known);
+struct http1_field {
+	uint8_t id;	/* http1_field.c's own */
+	uint8_t known;	/* enum http1_known, H1_KNOWN_MAX for others */
+	int32_t capture; /* index in proto_config.capture, -1: not in it */
+};
+
+/* http1_field.c: which field is it? False: one that nobody asks for. */
+bool http1_field_find(const struct http1_head *head, struct slice name, struct http1_field *f);
+/* Notes one that was found. */
+void http1_field_note(struct http1_head *head, const struct http1_field *f, struct slice value);
 /* Lower-case form of a token's character, 0 for any other. */
 extern const unsigned char http1_token[256];
 

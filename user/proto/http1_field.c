@@ -209,41 +209,41 @@ static void note_carrier(struct http1_head *head, uint16_t id, struct slice valu
 _Static_assert(32 + 2 + 6 <= CARRIER_MAX, "every carrier field has room");
 
 /* Its index in the list; -1: nobody asked for it. */
-static int captured_as(const struct proto_config *c, struct slice name)
+static int32_t captured_as(const struct proto_config *c, struct slice name)
 {
 	for (size_t i = 0; i < c->n_capture && i <= UINT16_MAX; i++)
 		if (c->capture[i].n == name.n && name_is(name, c->capture[i].p))
-			return (int)i;
+			return (int32_t)i;
 	return -1;
 }
 
-static void note_captures(struct http1_head *head, struct slice name, struct slice value)
+static void note_capture(struct http1_head *head, int32_t index, struct slice value)
 {
 	struct http1_notes *n = &head->notes;
-	int index = captured_as(head->config, name);
 
-	if (index < 0)
-		return;
 	if (n->n_captures == HTTP1_CAPTURE_MAX)
 		stat_inc(headers_cut);
 	else
 		n->captures[n->n_captures++] = (struct http1_tagged){ (uint16_t)index, note_of(head, value) };
 }
 
-bool http1_field_wanted(const struct http1_head *head, struct slice name, enum http1_known *known)
+bool http1_field_find(const struct http1_head *head, struct slice name, struct http1_field *f)
 {
 	unsigned id = identify(name);
 
-	*known = id >= F_KNOWN && id < F_CARRIER ? id - F_KNOWN : H1_KNOWN_MAX;
-	return id != F_NONE || captured_as(head->config, name) >= 0;
+	f->id = (uint8_t)id;
+	f->known = id >= F_KNOWN && id < F_CARRIER ? (uint8_t)(id - F_KNOWN) : H1_KNOWN_MAX;
+	f->capture = captured_as(head->config, name);
+	return id != F_NONE || f->capture >= 0;
 }
 
-void http1_field_note(struct http1_head *head, struct slice name, struct slice value)
+void http1_field_note(struct http1_head *head, const struct http1_field *f, struct slice value)
 {
 	bool request = head->m.type == MSG_REQUEST;
-	unsigned id = identify(name);
+	unsigned id = f->id;
 
-	note_captures(head, name, value);
+	if (f->capture >= 0)
+		note_capture(head, f->capture, value);
 	if (id >= F_CARRIER) {
 		if (request)
 			note_carrier(head, (uint16_t)(id - F_CARRIER), value);

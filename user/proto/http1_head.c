@@ -191,6 +191,7 @@ static int64_t parse_all(struct slice in, struct http1_head *head, uint32_t *lin
 {
 	const char *end = in.p + in.n, *stop = find_control(in.p, end), *p, *next;
 	struct slice name, value;
+	struct http1_field f;
 	int r;
 
 	head_reset(head, in);
@@ -212,8 +213,8 @@ static int64_t parse_all(struct slice in, struct http1_head *head, uint32_t *lin
 		next = field(p, end, &name, &value, &head->notes.folded, &r);
 		if (!next)
 			return r;
-		if (next - in.p <= PROTO_HEAD_MAX)
-			http1_field_note(head, name, value);
+		if (next - in.p <= PROTO_HEAD_MAX && http1_field_find(head, name, &f))
+			http1_field_note(head, &f, value);
 		p = next;
 	}
 }

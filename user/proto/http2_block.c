@@ -48,11 +48,20 @@ static struct http1_note note_of(const struct http2_session *s, struct slice val
 	return (struct http1_note){ (uint16_t)(value.p - s->text.p), (uint16_t)value.n };
 }
 
-struct pseudo {
+static const struct pseudo {
 	struct slice name;
-	uint32_t bit;	/* in `unknown` */
+	uint32_t bit;	 /* in `unknown` */
 	bool secret_too; /* its value says nothing that is anybody's own */
-	struct http1_note *note; /* NULL: the status */
+	size_t note;	 /* offset in struct http1_head; 0: the status */
+} pseudos[] = {
+#define KNOWN(which) offsetof(struct http1_head, notes.known) + (which) * sizeof(struct http1_note)
+	{ { ":method", 7 }, HTTP2_UNKNOWN_METHOD, true, offsetof(struct http1_head, method) },
+	{ { ":path", 5 }, HTTP2_UNKNOWN_PATH, false, offsetof(struct http1_head, target) },
+	{ { ":status", 7 }, HTTP2_UNKNOWN_STATUS, true, 0 },
+	{ { ":scheme", 7 }, HTTP2_UNKNOWN(H1_SCHEME), true, KNOWN(H1_SCHEME) },
+	{ { ":authority", 10 }, HTTP2_UNKNOWN(H1_AUTHORITY), false, KNOWN(H1_AUTHORITY) },
+	{ { ":protocol", 9 }, HTTP2_UNKNOWN(H1_PROTOCOL), true, KNOWN(H1_PROTOCOL) },
+#undef KNOWN
 };
 
 static void note_status(struct http2_head *head, struct slice value)
@@ -66,40 +75,31 @@ static void note_status(struct http2_head *head, struct slice value)
 static void note_pseudo(struct http2_session *s, const struct pseudo *p, const struct hpack_field *f)
 {
 	bool hidden = f->flags & HPACK_NEVER_INDEXED && !p->secret_too;
+	struct http1_note *note = p->note ? (struct http1_note *)((char *)&s->head.http + p->note) : NULL;
 	struct slice value;
 
-	if (p->note && p->note->at)
+	if (note && note->at)
 		return;
 	if (f->flags & HPACK_VALUE_UNKNOWN || hidden) {
 		s->head.unknown |= p->bit;
 		return;
 	}
-	if (!p->note) {
+	if (!note) {
 		note_status(&s->head, f->value);
 		return;
 	}
 	value = text_add(s, f->value);
 	if (value.p)
-		*p->note = note_of(s, value);
+		*note = note_of(s, value);
 	else
 		s->head.unknown |= p->bit;
 }
 
 static void pseudo_field(struct http2_session *s, const struct hpack_field *f)
 {
-	struct http1_head *h = &s->head.http;
-	const struct pseudo all[] = {
-		{ SLICE(":method"), HTTP2_UNKNOWN_METHOD, true, &h->method },
-		{ SLICE(":path"), HTTP2_UNKNOWN_PATH, false, &h->target },
-		{ SLICE(":status"), HTTP2_UNKNOWN_STATUS, true, NULL },
-		{ SLICE(":scheme"), HTTP2_UNKNOWN(H1_SCHEME), true, &h->notes.known[H1_SCHEME] },
-		{ SLICE(":authority"), HTTP2_UNKNOWN(H1_AUTHORITY), false, &h->notes.known[H1_AUTHORITY] },
-		{ SLICE(":protocol"), HTTP2_UNKNOWN(H1_PROTOCOL), true, &h->notes.known[H1_PROTOCOL] },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		if (slice_eq(f->name, all[i].name)) {
-			note_pseudo(s, &all[i], f);
+	for (size_t i = 0; i < ARRAY_SIZE(pseudos); i++)
+		if (slice_eq(f->name, pseudos[i].name)) {
+			note_pseudo(s, &pseudos[i], f);
 			return;
 		}
 }
@@ -114,7 +114,7 @@ static bool may_keep(const struct hpack_field *f, enum http1_known known)
 static void on_field(void *arg, const struct hpack_field *f)
 {
 	struct http2_session *s = arg;
-	enum http1_known known;
+	struct http1_field field;
 	struct slice value;
 
 	if (f->flags & HPACK_NAME_UNKNOWN) {
@@ -125,13 +125,13 @@ static void on_field(void *arg, const struct hpack_field *f)
 		pseudo_field(s, f);
 		return;
 	}
-	if (!http1_field_wanted(&s->head.http, f->name, &known) || !may_keep(f, known))
+	if (!http1_field_find(&s->head.http, f->name, &field) || !may_keep(f, field.known))
 		return;
 	value = f->flags & HPACK_VALUE_UNKNOWN ? SLICE_NONE : text_add(s, f->value);
 	if (value.p)
-		http1_field_note(&s->head.http, f->name, value);
+		http1_field_note(&s->head.http, &field, value);
 	else
-		s->head.unknown |= known < H1_KNOWN_MAX ? HTTP2_UNKNOWN(known) : HTTP2_UNKNOWN_NAMES;
+		s->head.unknown |= field.known < H1_KNOWN_MAX ? HTTP2_UNKNOWN(field.known) : HTTP2_UNKNOWN_NAMES;
 }
 
 int http2_block_read(struct http2_session *s, struct http2_direction *d, struct slice block)
