@@ -205,18 +205,24 @@ static struct chunk chunk_of(const struct ev_data *ev)
 }
 
 /* What was passed over may hold what a parser would have stopped at: it must see how much that was, not only where it ended. */
+static void feed_passed(struct stream *s, const struct chunk *c, uint32_t passed)
+{
+	struct chunk before = *c;
+
+	before.off -= passed;
+	before.size = passed;
+	before.data = SLICE_NONE;
+	before.seq -= passed;
+	before.passed = false;
+	stream_feed(s, &before);
+}
+
 static void feed(struct stream *s, const struct ev_data *ev)
 {
-	struct chunk c = chunk_of(ev), before = c;
+	struct chunk c = chunk_of(ev);
 
-	if (c.passed && ev->passed && ev->passed <= c.off) {
-		before.off -= ev->passed;
-		before.size = ev->passed;
-		before.data = SLICE_NONE;
-		before.seq -= ev->passed;
-		before.passed = false;
-		stream_feed(s, &before);
-	}
+	if (c.passed && ev->passed && ev->passed <= c.off)
+		feed_passed(s, &c, ev->passed);
 	stream_feed(s, &c);
 }
 

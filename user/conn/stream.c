@@ -346,13 +346,16 @@ static int place(struct stream *s, struct chunk *c)
 /* Who moved these bytes, and the last one of those that were passed over. */
 static void note(struct stream *s, const struct chunk *fed)
 {
-	struct chunk c = *fed;
+	struct chunk c;
 
-	if (c.passed && c.off > s->lost) {
-		c.off--;
-		c.size++;
-		c.seq--;
+	if (!fed->passed || fed->off <= s->lost) {
+		stream_ops_add(&s->ops, &s->memory, s->front, fed);
+		return;
 	}
+	c = *fed;
+	c.off--;
+	c.size++;
+	c.seq--;
 	stream_ops_add(&s->ops, &s->memory, s->front, &c);
 }
 

@@ -112,11 +112,12 @@ static bool extend(struct stream_ops *o, const struct chunk *c)
 
 void stream_ops_add(struct stream_ops *o, struct stream_memory *m, uint64_t front, const struct chunk *fed)
 {
-	struct chunk c = *fed;
+	struct chunk c;
 	uint32_t at;
 
-	if (extend(o, &c))
+	if (extend(o, fed))
 		return;
+	c = *fed;
 	if (o->n == o->cap)
 		forget_before(o, front);
 	if (o->n == o->cap && !grow(o, m))

@@ -151,10 +151,14 @@ void json_u64(struct writer *j, uint64_t v)
 
 	if (!writer_room(j, 3 * sizeof(x)))
 		return;
+	if (v < 10) {
+		*j->at++ = (char)('0' + v);
+		return;
+	}
 	for (; v >= CHUNK; v /= CHUNK)
 		tail[n++] = htole64(digits_of((uint32_t)(v % CHUNK)) | DIGITS);
 	x = digits_of((uint32_t)v);
-	zeros = (unsigned)__builtin_ctzll(x | 1ULL << 56) / 8; /* one digit is written at least */
+	zeros = (unsigned)__builtin_ctzll(x) / 8;
 	x = htole64((x | DIGITS) >> 8 * zeros);
 	memcpy(j->at, &x, sizeof(x));
 	j->at += sizeof(x) - zeros;

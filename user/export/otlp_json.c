@@ -27,33 +27,38 @@ static void put_strings(struct writer *j, const struct attr *a)
 	writer_lit(j, "]}}");
 }
 
+/* What follows a key: few pieces, for there are many of them. */
 static void put_value(struct writer *j, const struct attr *a)
 {
 	switch (a->type) {
 	case ATTR_STRING:
-		put_string(j, a->s);
+		writer_lit(j, "\",\"value\":{\"stringValue\":\"");
+		json_text(j, a->s);
+		writer_lit(j, "\"}}");
 		return;
 	case ATTR_INT:
-		writer_lit(j, "{\"intValue\":\"");
+		writer_lit(j, "\",\"value\":{\"intValue\":\"");
 		json_i64(j, a->i);
-		writer_lit(j, "\"}");
+		writer_lit(j, "\"}}");
 		return;
 	case ATTR_BOOL:
 		if (a->b)
-			writer_lit(j, "{\"boolValue\":true}");
+			writer_lit(j, "\",\"value\":{\"boolValue\":true}}");
 		else
-			writer_lit(j, "{\"boolValue\":false}");
+			writer_lit(j, "\",\"value\":{\"boolValue\":false}}");
 		return;
 	case ATTR_DOUBLE:
-		writer_lit(j, "{\"doubleValue\":");
+		writer_lit(j, "\",\"value\":{\"doubleValue\":");
 		json_double(j, a->d);
-		writer_lit(j, "}");
+		writer_lit(j, "}}");
 		return;
 	case ATTR_STRINGS:
+		writer_lit(j, "\",\"value\":");
 		put_strings(j, a);
+		writer_lit(j, "}");
 		return;
 	}
-	writer_lit(j, "{}"); /* an empty value is legal */
+	writer_lit(j, "\",\"value\":{}}"); /* an empty value is legal */
 }
 
 static void put_attrs(struct writer *j, const struct attr *attrs, size_t n)
@@ -65,9 +70,7 @@ static void put_attrs(struct writer *j, const struct attr *attrs, size_t n)
 		else
 			writer_lit(j, "{\"key\":\"");
 		json_text(j, attrs[i].key);
-		writer_lit(j, "\",\"value\":");
 		put_value(j, &attrs[i]);
-		writer_lit(j, "}");
 	}
 	writer_lit(j, "]");
 }

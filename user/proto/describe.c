@@ -86,6 +86,10 @@ static bool presentable(struct description *d, struct slice value, struct slice 
 	bool cut = value.n > max;
 	char *p;
 
+	if (!cut && utf8_valid(value)) {
+		*out = value;
+		return true;
+	}
 	value = utf8_cut(value, max);
 	if (!utf8_valid(value)) {
 		n = utf8_clean(NULL, value);

@@ -53,6 +53,7 @@ struct ownership { /* of an inbound exchange; of others, unused */
 
 struct meeting { /* with the other end of the connection */
 	struct list ring;
+	uint64_t tuple; /* key of the connection; with the request's place it is `key` */
 	uint64_t key;
 	bool indexed, met, conflict;
 };

@@ -178,7 +178,7 @@ static bool is_awaited(const struct peers *p, const struct node *n)
 
 	if (!n->meet.indexed || n->meet.met || n->meet.conflict)
 		return false;
-	if (remembers(p, tuple_key(call), call->server ? FACT_CLIENT : FACT_SERVER))
+	if (remembers(p, n->meet.tuple, call->server ? FACT_CLIENT : FACT_SERVER))
 		return true;
 	return is_likely(&call->conn) && !remembers(p, alone_key(call), FACT_ALONE);
 }
@@ -208,7 +208,7 @@ static void miss(struct peers *p, struct node *n)
 {
 	const struct call *call = &n->x->call;
 
-	unlearn(p, tuple_key(call), call->server ? FACT_CLIENT : FACT_SERVER);
+	unlearn(p, n->meet.tuple, call->server ? FACT_CLIENT : FACT_SERVER);
 	remember(p, alone_key(call), FACT_ALONE);
 	peer_give_up(p, n);
 	node_wake(n, p->ready);
@@ -288,11 +288,11 @@ void peer_begin(struct peers *p, struct node *n)
 	outdate(p, n);
 	if (!can_meet(n->x))
 		return;
-	n->meet.key = tuple_key(call);
-	remember(p, n->meet.key, call->server ? FACT_SERVER : FACT_CLIENT);
+	n->meet.tuple = tuple_key(call);
+	remember(p, n->meet.tuple, call->server ? FACT_SERVER : FACT_CLIENT);
 	if (call->server && call->conn.family != FAM_UNIX)
 		unlearn(p, endpoint_key(&call->conn, &call->conn.local), FACT_ALONE);
-	n->meet.key = table_mix(n->meet.key, place_key(n->x));
+	n->meet.key = table_mix(n->meet.tuple, place_key(n->x));
 	n->meet.indexed = index_add(&p->ends, n->meet.key, &n->meet.ring);
 	other = n->meet.indexed ? find_other(p, n) : NULL;
 	if (!other)
