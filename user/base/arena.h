@@ -11,7 +11,7 @@
 
 #include "base/slice.h"
 
-#define ARENA_BLOCK 2048 /* usable bytes are a little less; larger requests get a block of their own */
+#define ARENA_BLOCK 3072 /* a span of HTTP or gRPC; usable bytes are a little less; larger requests get a block of their own */
 
 struct arena_block;
 
