@@ -62,11 +62,12 @@ static char *put_char(char *to, const char *s, size_t n, size_t *len)
 static inline size_t put_short(char *to, const char *s, size_t n)
 {
 	bytes v = bytes_load_short(s, n, ' ');
-	bytes_words w = (bytes_words)v;
+	uint64_t half[2];
 
-	if (n >= sizeof(w[1]))
-		memcpy(to + n - sizeof(w[1]), &w[1], sizeof(w[1]));
-	memcpy(to, &w[0], sizeof(w[0]));
+	memcpy(half, &v, sizeof(half));
+	if (n >= sizeof(half[1]))
+		memcpy(to + n - sizeof(half[1]), &half[1], sizeof(half[1]));
+	memcpy(to, &half[0], sizeof(half[0]));
 	return bytes_any(special(v)) ? 0 : n;
 }
 
