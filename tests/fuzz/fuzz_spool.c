@@ -79,7 +79,7 @@ static uint64_t read_all(struct spool *s)
 	struct spool_taken *t;
 	uint64_t open = 0;
 
-	for (unsigned i = 0; !spool_take(s, &t); i++) {
+	for (unsigned i = 0; !spool_take(s, 0, &t); i++) {
 		bool again = i % 3 == 0;
 
 		fuzz_message(t->text, t->left);

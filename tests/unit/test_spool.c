@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <signal.h>
 
@@ -21,6 +22,7 @@
 
 static char dir[] = "/tmp/test_spool.XXXXXX";
 static struct spool_dir *spools;
+static uint64_t clock_now;
 
 /* ---- records --------------------------------------------------------------------------------- */
 
@@ -101,7 +103,7 @@ static int take(struct spool *s)
 	struct spool_taken *t;
 	unsigned number;
 
-	if (spool_take(s, &t))
+	if (spool_take(s, clock_now, &t))
 		return -1;
 	memcpy(&number, t->text.p, sizeof(number));
 	for (uint32_t i = 0; i < t->n; i++)
@@ -166,7 +168,7 @@ static void test_spool__another_run_goes_on_where_marks_say(void)
 	s = fresh(8 * MIB);
 	for (unsigned i = 0; i < 4; i++)
 		put(s, i, 4, 1000, false);
-	REQUIRE(!spool_take(s, &a) && !spool_take(s, &b) && !spool_take(s, &c));
+	REQUIRE(!spool_take(s, clock_now, &a) && !spool_take(s, clock_now, &b) && !spool_take(s, clock_now, &c));
 	for (uint32_t i = 0; i < 4; i++)
 		spool_done(b, i);
 	spool_done(c, 1);
@@ -179,16 +181,44 @@ static void test_spool__another_run_goes_on_where_marks_say(void)
 	memset(stats, 0, sizeof(stats));
 	s = fresh(8 * MIB);
 	CHECK_INT(stats[STAT_spans_recovered], 11);
-	REQUIRE(!spool_take(s, &a) && !spool_take(s, &c));
+	REQUIRE(!spool_take(s, clock_now, &a) && !spool_take(s, clock_now, &c));
 	CHECK_INT(a->left, 4);
 	CHECK_INT(c->left, 3);
 	CHECK_INT(c->marks[1], MARK_DONE);
 	CHECK_INT(*(const unsigned *)(const void *)c->text.p, 2);
 	spool_release(s, c, true); /* comes again, the one in flight before it does not */
-	REQUIRE(!spool_take(s, &c));
+	REQUIRE(!spool_take(s, clock_now, &c));
 	CHECK_INT(*(const unsigned *)(const void *)c->text.p, 2);
 	spool_release(s, a, true);
 	spool_release(s, c, true);
+	spool_close(s);
+}
+
+/* A process without a descriptor to spare cannot open the file: nothing is lost by that. */
+static void test_spool__what_cannot_be_read_stays(void)
+{
+	struct rlimit before, none;
+	struct spool *s;
+
+	begin();
+	s = fresh(MIB);
+	put(s, 7, 3, 100, false);
+	spool_close(s);
+	memset(stats, 0, sizeof(stats));
+	s = fresh(MIB);
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = (struct rlimit){ 0, before.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &none);
+	CHECK_INT(take(s), -1);
+	setrlimit(RLIMIT_NOFILE, &before);
+	CHECK_INT(stats[STAT_spool_unread], 1);
+	CHECK_INT(stats[STAT_spool_damaged] + stats[STAT_drop_spool_damaged], 0);
+	CHECK(spool_waiting(s) && stats[STAT_spans_in_spool] == 3);
+	CHECK_INT(take(s), -1); /* not yet */
+	clock_now += SPOOL_RETRY;
+	CHECK_INT(take(s), 7);
+	CHECK_INT(stats[STAT_spool_unread], 1);
+	CHECK_INT(stats[STAT_spans_in_spool], 0);
 	spool_close(s);
 }
 
@@ -202,7 +232,7 @@ static void test_spool__at_its_size_the_oldest_go(void)
 	begin();
 	s = fresh(MIB);
 	put(s, 0, 10, 10000, false);
-	REQUIRE(!spool_take(s, &t));
+	REQUIRE(!spool_take(s, clock_now, &t));
 	for (unsigned i = 1; i < 1000; i++)
 		CHECK_INT(put(s, i, 10, 10000, false), 0);
 	bytes = bytes_on_disk();
@@ -770,6 +800,7 @@ int main(void)
 	RUN(test_spool__first_in_first_out_and_nothing_left);
 	RUN(test_spool__what_is_put_first_comes_first_in_its_order);
 	RUN(test_spool__another_run_goes_on_where_marks_say);
+	RUN(test_spool__what_cannot_be_read_stays);
 	RUN(test_spool__at_its_size_the_oldest_go);
 	RUN(test_spool__a_full_disk_leaves_whole_records);
 	RUN(test_spool__cut_anywhere);

@@ -115,6 +115,7 @@
 	X(spans_spooled, "spans_spooled", "", "spans written to the spool whose fate was open")                \
 	X(spans_in_spool, "spans_in_spool", "", "spans in the spool now whose fate is open: not a sum, it falls as they are sent") \
 	X(spool_failed, "spool_writes_failed", "", "batches that the disk did not take; they stayed in memory") \
+	X(spool_unread, "spool_reads_failed", "", "times that a file of the spool could not be read; it stays, and is tried again") \
 	X(spool_damaged, "spool_places_damaged", "", "places in the spool that were cut or changed")            \
 	X(spool_ignored, "spool_files_ignored", "", "files in --spool-dir with a name of ours that are none of ours") \
 	X(links_header, "links", "by=\"header\"", "parents found in a request's headers")                        \

@@ -187,13 +187,13 @@ static struct export_batch *parcel_open(struct parcel *p)
 	return batch;
 }
 
-struct export_batch *backlog_take(struct backlog *b)
+struct export_batch *backlog_take(struct backlog *b, uint64_t now)
 {
 	struct export_batch *batch;
 	struct spool_taken *t;
 	struct parcel *p;
 
-	if (spool_take(b->spool, &t))
+	if (spool_take(b->spool, now, &t))
 		return NULL;
 	p = parcel_new(b, t);
 	if (!p) {

@@ -27,7 +27,7 @@ bool backlog_waiting(const struct backlog *b); /* there is something to take */
  */
 uint32_t backlog_put(struct backlog *b, struct span **spans, uint32_t n, bool first);
 /* The spans of the next record, each with one reference, or NULL. */
-struct export_batch *backlog_take(struct backlog *b);
+struct export_batch *backlog_take(struct backlog *b, uint64_t now);
 
 /* ---- spans that were taken ---------------------------------------------------------------------- */
 

@@ -171,7 +171,7 @@ static void refill(struct outlet *o, uint64_t now)
 	uint32_t most = MIN(room(o), REFILL_BATCHES * o->limits.batch);
 
 	for (int i = 0; i < REFILL_TURN && o->held < most; i++) {
-		struct export_batch *b = backlog_take(o->backlog);
+		struct export_batch *b = backlog_take(o->backlog, now);
 
 		if (!b)
 			return;

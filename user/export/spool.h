@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/slice.h"
 #include "export/spool_segment.h"
@@ -56,8 +57,12 @@ struct spool_taken {
 	struct slice text; /* lives as long as this */
 };
 
-/* The next one. 0, -ENOENT when there is none, -ENOMEM, -errno (try later). */
-int spool_take(struct spool *s, struct spool_taken **out);
+/*
+ * The next one. 0, -ENOENT when there is none, -ENOMEM. What is damaged is passed over and goes with its file; a file that cannot be
+ * read for other reasons (the disk, descriptors) stays, and is tried again SPOOL_RETRY later, the others meanwhile. now: ns.
+ */
+#define SPOOL_RETRY (10 * NS_PER_S)
+int spool_take(struct spool *s, uint64_t now, struct spool_taken **out);
 void spool_done(struct spool_taken *t, uint32_t i); /* a span that was not done is */
 void spool_sync(struct spool_taken *t);		    /* writes the marks */
 /* Frees it. again: what is not done is to be taken once more, else it counts as damaged. */

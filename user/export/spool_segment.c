@@ -104,7 +104,7 @@ static int read_all(int fd, void *to, size_t n, uint64_t at)
 
 	if (r < 0)
 		return -errno;
-	return (size_t)r == n ? 0 : -EIO;
+	return (size_t)r == n ? 0 : -EBADMSG; /* somebody has cut it */
 }
 
 int segment_marks(const struct segment *g, const struct segment_record *r, uint8_t *marks, bool *damaged)

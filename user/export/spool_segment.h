@@ -29,6 +29,7 @@ struct segment {
 	uint64_t number;      /* that order, and its name */
 	uint64_t size, at;    /* bytes; where reading goes on */
 	uint64_t open, shared; /* spans with that mark */
+	uint64_t later;	      /* not read before: the disk did not give it */
 	uint32_t taken;	      /* records in flight: the file stays open for their marks */
 	int fd;		      /* -1: not open now */
 	bool gone;	      /* given up: there is no file any more, only records in flight */
@@ -44,7 +45,7 @@ struct segment_record {
 int segment_append(struct segment *g, const uint8_t *marks, uint32_t n, struct slice text);
 /* The first whole record at or after g->at. *damaged: there are other bytes before it. 0, -ENOENT, -errno. */
 int segment_next(const struct segment *g, struct segment_record *out, bool *damaged);
-/* Its marks (n of them), unknown ones made MARK_OPEN. 0, -EIO, -errno. */
+/* Its marks (n of them), unknown ones made MARK_OPEN. 0, -EBADMSG when the file ends before, -errno. */
 int segment_marks(const struct segment *g, const struct segment_record *r, uint8_t *marks, bool *damaged);
 /* Its text. 0, -EBADMSG when it is not what was written, -errno. */
 int segment_text(const struct segment *g, const struct segment_record *r, char *text);

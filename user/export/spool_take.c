@@ -39,7 +39,13 @@ static struct spool_taken *taken_new(struct segment *g, const struct segment_rec
 	return t;
 }
 
-/* 0 with *out NULL: nothing to do in this record, whatever the reason. */
+/* Not what was written, or not there any more; all else may be over soon. */
+static bool is_damage(int error)
+{
+	return error == -EBADMSG || error == -ENOENT;
+}
+
+/* 0 with *out NULL: nothing to do in this record, or nothing to be done about it. */
 static int record_take(struct spool *s, struct segment *g, const struct segment_record *r, struct spool_taken **out)
 {
 	_free_ struct spool_taken *t = in_flight(s, g, r->offset) ? NULL : taken_new(g, r);
@@ -54,6 +60,8 @@ static int record_take(struct spool *s, struct segment *g, const struct segment_
 		t->left += t->marks[i] != MARK_DONE;
 	if (!error && t->left)
 		error = segment_text(g, r, (char *)t->text.p);
+	if (error && !is_damage(error))
+		return error;
 	if (error || damaged)
 		stat_inc(spool_damaged);
 	if (error || !t->left)
@@ -88,7 +96,7 @@ static int segment_take(struct spool *s, struct segment *g, struct spool_taken *
 	return r;
 }
 
-int spool_take(struct spool *s, struct spool_taken **out)
+int spool_take(struct spool *s, uint64_t now, struct spool_taken **out)
 {
 	struct spool_taken *t = NULL;
 	int r;
@@ -100,10 +108,17 @@ int spool_take(struct spool *s, struct spool_taken **out)
 			spool_segment_reap(s, g);
 			continue;
 		}
+		if (now < g->later)
+			continue;
 		r = segment_take(s, g, &t);
 		if (r == -ENOMEM)
 			return r;
-		if (r) { /* a file that cannot be read is passed over */
+		if (r && !is_damage(r)) {
+			stat_inc(spool_unread);
+			g->later = now + SPOOL_RETRY;
+			continue;
+		}
+		if (r) {
 			stat_inc(spool_damaged);
 			g->at = g->size;
 		}
