@@ -51,6 +51,11 @@ missing=
 for p in $build $tests; do
 	installed "$p" || missing="$missing $p"
 done
+# a client of NSS, where the distribution still has one
+nss() {
+	[ -n "$tests" ] && ! installed libcurl3-nss && known libcurl3-nss
+}
+! nss || missing="$missing libcurl3-nss"
 tools=
 "$here/find-bpftool" >/dev/null || tools=yes
 absent= # whichever version is there is used
@@ -73,10 +78,10 @@ apt() {
 
 echo "make deps: apt-get update"
 apt update
-# a client of NSS, where the distribution still has one
-if [ -n "$tests" ] && known libcurl3-nss; then
-	missing="$missing libcurl3-nss"
-fi
+case " $missing " in
+*" libcurl3-nss "*) ;;
+*) ! nss || missing="$missing libcurl3-nss" ;; # now it is known
+esac
 # Ubuntu 24.04 keeps bpftool with the tools of a kernel; the wrapper in /usr/sbin finds only the running kernel's.
 if [ -n "$tools" ]; then
 	if known bpftool && [ -n "$(apt-cache policy bpftool | grep 'Candidate: [0-9]')" ]; then
