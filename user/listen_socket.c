@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/ip.h"
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/slice.h"
@@ -150,8 +151,7 @@ static bool door_of(const struct sockaddr *a, struct own_end *to, bool *any)
 	if (a && a->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)a;
 
-		to->addr[10] = to->addr[11] = 0xff;
-		memcpy(to->addr + 12, &in->sin_addr, 4);
+		ip_put_v4(to->addr, &in->sin_addr);
 		to->port = ntohs(in->sin_port);
 		*any = !in->sin_addr.s_addr;
 	} else if (a && a->sa_family == AF_INET6) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/attr.h"
+#include "base/ip.h"
 #include "base/list.h"
 #include "base/scope.h"
 #include "base/table.h"
@@ -101,12 +102,9 @@ static bool recall(const struct address_book *b, const struct address *q, struct
 
 static bool is_nobodys(const uint8_t addr[16])
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff }, zero[15];
-	bool v4 = !memcmp(addr, mapped, sizeof(mapped));
+	static const uint8_t none[16];
 
-	if (v4)
-		return addr[12] == 127 || !memcmp(addr + 12, zero, 4);
-	return !memcmp(addr, zero, sizeof(zero)) && addr[15] <= 1;
+	return ip_is_loopback(addr) || (ip_is_v4(addr) ? !memcmp(addr + IP_V4_AT, none, 4) : !memcmp(addr, none, sizeof(none)));
 }
 
 static bool find(const struct address_book *b, const struct address *q, struct peer_name *out)

@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
+#include "base/ip.h"
+
 static struct slice pair_value(const struct pod_pair *v, uint16_t n, struct slice key)
 {
 	for (uint16_t i = 0; i < n; i++)
@@ -45,16 +47,16 @@ void pod_unref(const struct pod *p)
 
 bool pod_ip_parse(struct slice text, struct pod_ip *out)
 {
-	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 	char copy[INET6_ADDRSTRLEN];
+	struct in_addr four;
 	struct pod_ip ip;
 
 	if (!text.n || text.n >= sizeof(copy) || memchr(text.p, '\0', text.n))
 		return false;
 	memcpy(copy, text.p, text.n);
 	copy[text.n] = '\0';
-	if (inet_pton(AF_INET, copy, ip.b + sizeof(mapped)) == 1)
-		memcpy(ip.b, mapped, sizeof(mapped));
+	if (inet_pton(AF_INET, copy, &four) == 1)
+		ip_put_v4(ip.b, &four);
 	else if (inet_pton(AF_INET6, copy, ip.b) != 1)
 		return false;
 	*out = ip;

@@ -4,16 +4,10 @@
 #include <bpf/libbpf.h>
 #include <string.h>
 
+#include "base/ip.h"
 #include "base/scope.h"
 #include "probe/inner.h"
 #include "spandrel.skel.h"
-
-static bool is_loopback(const uint8_t a[16])
-{
-	static const uint8_t v6[16] = { [15] = 1 }, mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	return !memcmp(a, v6, 16) || (!memcmp(a, mapped, 12) && a[12] == 127);
-}
 
 static bool has(const struct own_end *v, size_t n, const struct own_end *one)
 {
@@ -32,7 +26,7 @@ void probe_doors(struct probe *p, const struct own_end *doors, size_t n)
 	n = MIN(n, (size_t)OWN_DOORS_MAX);
 	for (size_t i = 0; i < n; i++) {
 		fresh[i] = doors[i];
-		fresh[i].netns = is_loopback(fresh[i].addr) ? p->plan.skel->bss->knobs.netns : 0;
+		fresh[i].netns = ip_is_loopback(fresh[i].addr) ? p->plan.skel->bss->knobs.netns : 0;
 	}
 	for (size_t i = 0; i < p->n_doors; i++)
 		if (!has(fresh, n, &p->doors[i]))

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
+#include "base/ip.h"
 #include "base/stats.h"
 #include "base/utf8.h"
 
@@ -225,11 +226,10 @@ static size_t v4_text(char *to, const uint8_t addr[4])
 
 struct slice describe_addr(struct description *d, const uint8_t addr[16])
 {
-	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 	char text[INET6_ADDRSTRLEN];
 
-	if (!memcmp(addr, mapped, sizeof(mapped)))
-		return arena_copy(d->arena, slice_of(text, v4_text(text, addr + 12)));
+	if (ip_is_v4(addr))
+		return arena_copy(d->arena, slice_of(text, v4_text(text, addr + IP_V4_AT)));
 	/* inet_ntop writes RFC 5952's form */
 	if (!inet_ntop(AF_INET6, addr, text, sizeof(text)))
 		return SLICE_NONE;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/ip.h"
 #include "host/process.h"
 
 /* What the memory says; part of the key. */
@@ -30,13 +31,6 @@ void peers_fini(struct peers *p)
 
 /* ---- keys ---- */
 
-static bool is_loopback(const uint8_t a[16])
-{
-	static const uint8_t mapped[13] = {[10] = 0xff, 0xff, 127}, six[16] = {[15] = 1};
-
-	return !memcmp(a, mapped, sizeof(mapped)) || !memcmp(a, six, sizeof(six));
-}
-
 static uint64_t mix_endpoint(uint64_t key, const struct endpoint *e)
 {
 	uint64_t part[2];
@@ -47,7 +41,7 @@ static uint64_t mix_endpoint(uint64_t key, const struct endpoint *e)
 
 static uint64_t endpoint_key(const struct conn_info *c, const struct endpoint *e)
 {
-	return mix_endpoint(is_loopback(e->addr) ? c->netns : 0, e);
+	return mix_endpoint(ip_is_loopback(e->addr) ? c->netns : 0, e);
 }
 
 /* The same at both ends of a connection. */
@@ -127,7 +121,7 @@ static bool same_request(const struct exchange *a, const struct exchange *b)
 	return same_place(a, b) &&
 	       endpoint_equal(&c->local, swapped ? &d->remote : &d->local) &&
 	       endpoint_equal(&c->remote, swapped ? &d->local : &d->remote) &&
-	       (c->netns == d->netns || !is_loopback(c->remote.addr));
+	       (c->netns == d->netns || !ip_is_loopback(c->remote.addr));
 }
 
 /* ---- memory ---- */
@@ -160,7 +154,7 @@ static void unlearn(struct peers *p, uint64_t key, enum fact fact)
 
 static bool is_likely(const struct conn_info *c)
 {
-	return c->family == FAM_UNIX || is_loopback(c->remote.addr) ||
+	return c->family == FAM_UNIX || ip_is_loopback(c->remote.addr) ||
 	       !memcmp(c->remote.addr, c->local.addr, sizeof(c->local.addr));
 }
 
