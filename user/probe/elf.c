@@ -22,10 +22,6 @@
 #define MACHINE EM_NONE
 #endif
 
-struct segment { /* executable */
-	uint64_t address, offset, size;
-};
-
 struct table {
 	struct extent symbols, strings;
 	uint64_t done;	 /* bytes of the strings, then of the symbols behind them */
@@ -88,7 +84,7 @@ static int read_segments(struct elf_scan *s, const Elf64_Ehdr *h)
 			return err;
 		s->program |= p.p_type == PT_INTERP;
 		if (p.p_type == PT_LOAD && (p.p_flags & PF_X))
-			s->segments[s->n_segments++] = (struct segment){ p.p_vaddr, p.p_offset, p.p_filesz };
+			s->segments[s->n_segments++] = (struct segment){ p.p_vaddr, p.p_offset, p.p_filesz, true };
 	}
 	return 0;
 }
@@ -309,15 +305,9 @@ static int strings_step(struct elf_scan *s, struct table *t)
 
 static bool function_offset(const struct elf_scan *s, const Elf64_Sym *sym, uint64_t *out)
 {
-	for (size_t i = 0; i < s->n_segments; i++) {
-		const struct segment *g = &s->segments[i];
-		uint64_t in = sym->st_value - g->address;
-
-		if (sym->st_value >= g->address && in < g->size && g->offset <= s->size && in < s->size - g->offset) {
-			*out = g->offset + in;
+	for (size_t i = 0; i < s->n_segments; i++)
+		if (segment_find(&s->segments[i], sym->st_value, s->size, out))
 			return true;
-		}
-	}
 	return false;
 }
 

@@ -28,4 +28,20 @@ static inline int read_exactly(int fd, void *to, size_t n, uint64_t at)
 	return (size_t)got == n ? 0 : -EBADMSG;
 }
 
+struct segment { /* of a program: where its addresses are in the file */
+	uint64_t address, offset, size;
+	bool code;
+};
+
+/* The place of an address in a file of so many bytes. False: it is not there. */
+static inline bool segment_find(const struct segment *g, uint64_t address, uint64_t file_size, uint64_t *offset)
+{
+	uint64_t in = address - g->address;
+
+	if (address < g->address || in >= g->size || g->offset > file_size || in >= file_size - g->offset)
+		return false;
+	*offset = g->offset + in;
+	return true;
+}
+
 #endif

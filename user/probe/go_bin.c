@@ -17,11 +17,6 @@
 
 enum { V116 = 0xfffffffa, V118 = 0xfffffff0, V120 = 0xfffffff1 }; /* magic numbers of the table */
 
-struct segment {
-	uint64_t address, offset, size;
-	bool code;
-};
-
 struct table { /* offsets in the file */
 	uint64_t at, size;
 	uint32_t version, n;
@@ -176,12 +171,11 @@ static void read_sections(struct go_scan *s, const Elf64_Ehdr *h)
 
 static uint64_t offset_of(const struct go_scan *s, uint64_t address, bool code)
 {
-	for (size_t i = 0; i < s->n_segments; i++) {
-		const struct segment *g = &s->segments[i];
+	uint64_t at;
 
-		if ((g->code || !code) && address >= g->address && address - g->address < g->size)
-			return g->offset + (address - g->address);
-	}
+	for (size_t i = 0; i < s->n_segments; i++)
+		if ((s->segments[i].code || !code) && segment_find(&s->segments[i], address, s->size, &at))
+			return at;
 	return UINT64_MAX;
 }
 
