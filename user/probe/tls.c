@@ -11,6 +11,7 @@
 #include "base/stats.h"
 #include "probe/tls_hook.h"
 #include "probe/tls_inner.h"
+#include "probe/tls_rows.h"
 #include "probe/uprobe.h"
 #include "spandrel.skel.h"
 
@@ -196,12 +197,7 @@ static bool step(struct tls *t, uint64_t now)
  */
 static bool is_urgent(const struct ev_mapped *ev)
 {
-	static const char *const names[] = { "/libssl", "/libgnutls.", "/libnspr4.", "/libmbedtls", "/libwolfssl", "/libs2n", "/librustls" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (ev->path_len && memmem(ev->path, ev->path_len, names[i], strlen(names[i])))
-			return true;
-	return ev->what == MAPPED_EXEC && ev->path_len;
+	return ev->path_len && (ev->what == MAPPED_EXEC || tls_library_file(slice_of((const char *)ev->path, ev->path_len)));
 }
 
 static void enqueue(struct tls *t, const struct job *from, const uint8_t *path)

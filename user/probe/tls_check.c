@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -11,6 +10,7 @@
 #include "base/table.h"
 #include "probe/tls_look.h"
 #include "probe/tls_open.h"
+#include "probe/tls_rows.h"
 #include "probe/tls_sites.h"
 
 #define FILES_MAX 16384 /* of all processes together */
@@ -125,17 +125,6 @@ void tls_check_processes(FILE *out, const uint32_t *nr, size_t n)
 
 /* ---- directories ---- */
 
-static bool is_library(const char *name)
-{
-	static const char *const patterns[] = { "libssl*.so*",	   "libgnutls.so*", "libnspr4.so*", "libmbedtls.so*",
-						"libwolfssl.so*", "libs2n.so*",	   "librustls*.so*" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++)
-		if (!fnmatch(patterns[i], name, 0))
-			return true;
-	return false;
-}
-
 static void check_directory(FILE *out, struct table *seen, const char *path)
 {
 	DIR *d = opendir(path);
@@ -144,7 +133,7 @@ static void check_directory(FILE *out, struct table *seen, const char *path)
 	while (d && (e = readdir(d))) {
 		char at[512];
 
-		if (is_library(e->d_name) && snprintf(at, sizeof(at), "%s/%s", path, e->d_name) < (int)sizeof(at))
+		if (tls_library_file(slice_str(e->d_name)) && strstr(e->d_name, ".so") && snprintf(at, sizeof(at), "%s/%s", path, e->d_name) < (int)sizeof(at))
 			check_file(out, seen, at, at);
 	}
 	if (d)

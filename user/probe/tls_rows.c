@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe/tls_rows.h"
 
+#include <string.h>
+
 #include "base/scope.h"
 #include "probe/uprobe.h"
 
@@ -98,6 +100,18 @@ const struct tls_row tls_rows[] = {
 
 const size_t n_tls_rows = ARRAY_SIZE(tls_rows);
 _Static_assert(ARRAY_SIZE(tls_rows) <= TLS_ROWS_MAX, "TLS_ROWS_MAX");
+
+bool tls_library_file(struct slice path)
+{
+	static const char *const names[] = { "libssl", "libgnutls.", "libnspr4.", "libmbedtls", "libwolfssl", "libs2n", "librustls" };
+	const char *slash = path.n ? memrchr(path.p, '/', path.n) : NULL;
+	struct slice name = slash ? slice_from(path, (size_t)(slash - path.p) + 1) : path;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (slice_starts(name, slice_str(names[i])))
+			return true;
+	return false;
+}
 
 const char *tls_library_name(enum tls_library library)
 {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/slice.h"
 #include "probe/uprobe.h"
 
 enum tls_library { TLS_OPENSSL, TLS_GNUTLS, TLS_NSS, TLS_MBEDTLS, TLS_WOLFSSL, TLS_S2N, TLS_RUSTLS, TLS_GO, TLS_LIBRARIES };
@@ -38,6 +39,8 @@ static inline bool tls_row_counts(const struct tls_row *r)
 extern const struct tls_row tls_rows[];
 extern const size_t n_tls_rows; /* ≤ TLS_ROWS_MAX */
 
+/* Is the file called like a library of TLS? A guess, by the beginning of its name: it decides what comes first, no more. */
+bool tls_library_file(struct slice path);
 const char *tls_library_name(enum tls_library library); /* "openssl", …: a counter's label */
 
 #endif
