@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 #define KEEP_FREE 2560 /* blocks of the spans of some batches in flight; 7.5 MiB */
 
 struct arena_block {
@@ -136,6 +138,6 @@ struct slice arena_copy(struct arena *a, struct slice s)
 	p = arena_alloc(a, s.n);
 	if (!p)
 		return SLICE_NONE;
-	memcpy(p, s.p, s.n);
+	bytes_copy(p, s.p, s.n);
 	return slice_of(p, s.n);
 }

@@ -59,6 +59,28 @@ static inline bytes bytes_load_short(const char *p, size_t n, char fill)
 	return (bytes)(bytes_words){ bytes_load8(p), bytes_load8(p + n - sizeof(rest)) };
 }
 
+/* As memcpy(), for texts that are short as a rule: some bytes go twice, and nothing is called. */
+static inline void bytes_copy(char *to, const char *from, size_t n)
+{
+	size_t i = 0;
+
+	if (n >= BYTES) {
+		for (; i + BYTES < n; i += BYTES)
+			memcpy(to + i, from + i, BYTES);
+		memcpy(to + n - BYTES, from + n - BYTES, BYTES);
+	} else if (n >= 8) {
+		memcpy(to, from, 8);
+		memcpy(to + n - 8, from + n - 8, 8);
+	} else if (n >= 4) {
+		memcpy(to, from, 4);
+		memcpy(to + n - 4, from + n - 4, 4);
+	} else if (n) {
+		to[0] = from[0];
+		to[n / 2] = from[n / 2];
+		to[n - 1] = from[n - 1];
+	}
+}
+
 static inline bool bytes_any(bytes hit)
 {
 	bytes_words w = (bytes_words)hit;

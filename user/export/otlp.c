@@ -2,6 +2,7 @@
 /* Spans as protobuf (opentelemetry-proto: trace, common, resource), in one pass over them. */
 #include <errno.h>
 
+#include "base/bytes.h"
 #include "base/scope.h"
 #include "base/utf8.h"
 #include "export/export.h"
@@ -30,8 +31,8 @@ static char *put_text(char *to, uint32_t number, struct text t)
 	to = pb_put_varint(pb_put_tag(to, number, PB_BYTES), t.n);
 	if (t.n != t.s.n)
 		utf8_clean(to, t.s);
-	else if (t.n)
-		memcpy(to, t.s.p, t.n);
+	else
+		bytes_copy(to, t.s.p, t.n);
 	return to + t.n;
 }
 

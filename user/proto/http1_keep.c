@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The part of a head that outlives its bytes: what the span will show and what trace/ reads. Everything else is gone. */
+#include "base/bytes.h"
 #include "base/scope.h"
 #include "proto/http1.h"
 
@@ -34,7 +35,7 @@ static bool copy(struct arena *arena, const struct http1_head *head, struct http
 	p = arena_alloc(arena, from.n);
 	if (!p)
 		return false;
-	memcpy(p, from.p, from.n);
+	bytes_copy(p, from.p, from.n);
 	*out = slice_of(p, head->notes.folded ? unfold(p, from.n) : from.n);
 	return true;
 }
