@@ -122,7 +122,7 @@ static void tick(struct loop *l, uint64_t now)
 	l->next_tick = now + TICK_NS;
 	if (now >= l->next_clock || was_suspended(l))
 		clock_event(l, now);
-	probe_stats(l->probe); /* facts that were read before a process record was missed are read again */
+	probe_stats(l->probe, now >= l->next_sweep); /* facts that were read before a process record was missed are read again */
 	if (now >= l->next_sweep) {
 		probe_sweep(l->probe, feed, l); /* best effort: the next one comes soon */
 		l->next_sweep = now + SWEEP_NS;
@@ -322,7 +322,7 @@ static void close_stages(struct loop *l)
 	if (l->recorder)
 		recorder_close(l->recorder);
 	if (l->probe) {
-		probe_stats(l->probe);
+		probe_stats(l->probe, true);
 		probe_close(l->probe);
 	}
 	close_fd(&l->signals);

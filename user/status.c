@@ -67,7 +67,7 @@ static void put_kube(const struct status *s, enum metrics_format f, struct buf *
 static void put_metrics(const struct status *s, enum metrics_format f, struct buf *b)
 {
 	if (!s->ending) {
-		probe_stats(s->probe);
+		probe_stats(s->probe, true);
 		pipeline_gauges(s->pipeline);
 		kube_setup_gauges(s->kube);
 	}

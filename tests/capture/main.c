@@ -180,7 +180,7 @@ int main(int argc, char **argv)
 	waitpid(pid, NULL, 0);
 	if (!*only)
 		check_sweep(p, 0);
-	probe_stats(p);
+	probe_stats(p, true);
 	stats_print(stderr);
 	probe_close(p);
 	printf("1..%d\n", n_run);

@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 			poll(&fd, 1, 100);
 	}
 	fflush(stdout);
-	probe_stats(p);
+	probe_stats(p, true);
 	stats_print(stderr);
 	probe_close(p);
 	return 0;

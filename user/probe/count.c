@@ -67,12 +67,18 @@ uint64_t kernel_count(const struct probe *p, enum kcount what)
 	return sum;
 }
 
-void probe_stats(struct probe *p)
+static void fold_nested(struct probe *p)
 {
 	uint64_t nested = nested_runs(p->plan.skel->obj);
 
 	stats[STAT_missed_nested] += nested - p->nested;
 	p->nested = nested;
+}
+
+void probe_stats(struct probe *p, bool all)
+{
+	if (all)
+		fold_nested(p);
 	for (size_t i = 0; i < ARRAY_SIZE(folds); i++) {
 		uint64_t sum = kernel_count(p, folds[i].from);
 

@@ -54,7 +54,8 @@ int probe_read(struct probe *p, void (*fn)(void *arg, const struct ev_head *ev),
 /* About to sleep: asks the kernel for a wake-up. False if records came meanwhile: read again. */
 bool probe_idle(struct probe *p);
 void probe_stop(struct probe *p);  /* detaches; what is recorded stays readable */
-void probe_stats(struct probe *p); /* folds the kernel's counters into stats */
+/* Folds the kernel's counters into stats; all: those that each program has, too, at a system call for each. */
+void probe_stats(struct probe *p, bool all);
 
 /*
  * Selection by what Kubernetes and container runtimes call things (SEL_KUBE): what is said of a directory of control groups holds for
