@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * open() that comes back. A file system whose server is dead (FUSE, NFS) may keep who looks a name up or opens a file there for good;
- * so each open is done by a thread of its own, and is left behind when it takes longer than OPEN_WAIT_NS. There are at most
- * OPEN_STUCK_MAX such threads, which end when their call does; what they wait for is not asked again before that.
+ * so each open is done by a thread of its own, and is left behind when it sleeps there after OPEN_WAIT_NS; where it only waits for a
+ * processor, as on a machine with much to do, it is waited for (some seconds at most). There are at most OPEN_STUCK_MAX threads left
+ * behind, which end when their call does; what they wait for is not asked again before that.
  */
 #ifndef SPANDREL_BASE_OPEN_WAIT_H
 #define SPANDREL_BASE_OPEN_WAIT_H
