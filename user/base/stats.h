@@ -62,6 +62,7 @@
 	X(tls_not_attached, "tls_attach_failed", "reason=\"other\"", "likewise, for other reasons")             \
 	X(tls_gone, "tls_files_missed", "reason=\"gone\"", "files that nobody could reach any more when they were to be looked at") \
 	X(tls_stuck, "tls_files_missed", "reason=\"unanswered\"", "files on a file system that did not answer when they were to be looked at") \
+	X(tls_unsearched, "tls_files_missed", "reason=\"search_full\"", "files that nothing can be hooked in, not searched for TLS without symbols: too many waited") \
 	X(tls_queue, "tls_files_missed", "reason=\"queue_full\"", "files, and ends of processes, beyond what can wait to be looked at") \
 	X(conns_opaque, "connections_opaque", "", "connections whose protocol is not known or not HTTP any more") \
 	X(out_of_step, "parser_out_of_step", "protocol=\"http1\"", "times the HTTP/1 parser lost a connection's message boundaries") \

@@ -109,7 +109,10 @@ static void postpone(struct tls *t, struct tls_look *l)
 	else
 		note_plain(t, &l->file);
 	if (t->n_later == LATER_MAX) {
-		stat_inc(tls_no_room);
+		if (l->static_later)
+			stat_inc(tls_no_room);
+		else
+			stat_inc(tls_unsearched);
 		found_nothing(t, l);
 		tls_look_free(&l);
 		return;
