@@ -68,6 +68,19 @@ static void test_json__every_byte_at_every_place(void)
 	buf_fini(&b);
 }
 
+static void check_u64(struct buf *b, uint64_t v)
+{
+	struct writer j;
+	char want[32];
+
+	buf_reset(b);
+	writer_begin(&j, b);
+	json_u64(&j, v);
+	CHECK_INT(writer_end(&j), 0);
+	snprintf(want, sizeof(want), "%llu", (unsigned long long)v);
+	CHECK_SLICE(buf_slice(b), want);
+}
+
 static void test_json__numbers(void)
 {
 	static const uint64_t us[] = { 0, 9, 10, 99, 100, 101, 999, 1000, 65535, 1700000000123456789ULL, UINT64_MAX };
@@ -77,14 +90,13 @@ static void test_json__numbers(void)
 	char want[32];
 
 	buf_init(&b, 4096);
-	for (size_t i = 0; i < ARRAY_SIZE(us); i++) {
-		buf_reset(&b);
-		writer_begin(&j, &b);
-		json_u64(&j, us[i]);
-		CHECK_INT(writer_end(&j), 0);
-		snprintf(want, sizeof(want), "%llu", (unsigned long long)us[i]);
-		CHECK_SLICE(buf_slice(&b), want);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(us); i++)
+		check_u64(&b, us[i]);
+	for (uint64_t ten = 10; ten < UINT64_MAX / 10; ten *= 10)
+		for (uint64_t v = ten - 1; v <= ten + 1; v++)
+			check_u64(&b, v);
+	for (uint64_t v = 0; v < 20000; v++) /* each pair and each four of digits */
+		check_u64(&b, v * 100010001);
 	for (size_t i = 0; i < ARRAY_SIZE(is); i++) {
 		buf_reset(&b);
 		writer_begin(&j, &b);
