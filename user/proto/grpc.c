@@ -45,16 +45,20 @@ bool grpc_status_is_error(int64_t code, bool server)
 
 /* ---- which calls ---- */
 
+/* The name, and then parameters, a subtype's suffix, or the end. */
+static bool is_named(struct slice type, struct slice name)
+{
+	return slice_eq_nocase(slice_to(type, name.n), name) && (type.n == name.n || memchr("+; \t", type.p[name.n], 4));
+}
+
 bool grpc_content_type(struct slice type)
 {
-	static const struct slice prefixes[] = { { "application/grpc-web-text", 25 }, { "application/grpc-web", 20 },
-						 { "application/grpc", 16 } };
+	static const struct slice common = { "application/grpc", 16 };
+	struct slice rest = slice_from(type, common.n);
 
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (slice_eq_nocase(slice_to(type, prefixes[i].n), prefixes[i]) &&
-		    (type.n == prefixes[i].n || memchr("+; \t", type.p[prefixes[i].n], 4)))
-			return true;
-	return false;
+	if (type.n < common.n || strncasecmp(type.p, common.p, common.n))
+		return false;
+	return is_named(rest, SLICE("")) || is_named(rest, SLICE("-web")) || is_named(rest, SLICE("-web-text"));
 }
 
 /* What the request says decides; where that is hidden the answer may tell. */

@@ -169,8 +169,11 @@ static struct slice first_element(struct slice list)
 
 struct slice http1_forwarded(struct slice field, struct slice name)
 {
-	struct slice rest = first_element(field), pair;
+	struct slice rest, pair;
 
+	if (!field.n)
+		return SLICE_NONE;
+	rest = first_element(field);
 	while (slice_split(&rest, ';', &pair)) {
 		ptrdiff_t eq = slice_find(pair, '=');
 		struct slice value;
