@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The fuzz target of what is read of files that processes map: what fuzz.mk does for protocols. Seeds in tests/fuzz/seeds/elf.
-FUZZ_ELF_SRC := $(wildcard user/base/*.c) $(addprefix user/probe/,elf.c tls_look.c tls_rows.c tls_sites.c go_bin.c go_sites.c disasm.c) $(wildcard user/probe/place_*.c)
+FUZZ_ELF_SRC := $(wildcard user/base/*.c) $(addprefix user/probe/,elf.c tls_look.c tls_rows.c tls_sites.c go_bin.c go_table.c go_sites.c disasm.c) $(wildcard user/probe/place_*.c)
 FUZZ_ELF_IN = tests/fuzz/seeds/elf $(wildcard tests/fuzz/found/elf)
 FUZZ_ELF_LIBS = $(shell $(PKG_CONFIG) --cflags capstone)
 
