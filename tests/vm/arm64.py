@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A root file system for arm64 from Debian's packages, which serves as the cross compiler's sysroot and as the guest's root.
 arm64.py root prints where it is."""
+import hashlib
 import os
 import re
 import subprocess
@@ -46,7 +47,8 @@ def relink(d):
 
 
 def root():
-    path = os.path.join(packages.CACHE, "roots", f"{SUITE}-{ARCH}")
+    made_of = hashlib.sha256(" ".join(RUN + BUILD).encode()).hexdigest()[:8]
+    path = os.path.join(packages.CACHE, "roots", f"{SUITE}-{ARCH}-{made_of}")
     with packages.made_once(path) as d:
         if d:
             fill(d)

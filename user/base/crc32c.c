@@ -19,12 +19,18 @@ static bool has_instruction(void)
 
 #elif defined(__aarch64__)
 
-#include <arm_acle.h>
 #include <sys/auxv.h>
 
-#define HARDWARE __attribute__((target("+crc")))
-#define STEP8(crc, v) __crc32cd(crc, v)
-#define STEP1(crc, v) __crc32cb(crc, v)
+/* Written out: arm_acle.h of clang before 16 has them only where the whole file is compiled for processors that do. */
+#define HARDWARE
+#define STEP8(crc, v) step(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1", crc, v)
+#define STEP1(crc, v) step(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1", crc, v)
+#define step(code, crc, v)                                              \
+	({                                                              \
+		uint32_t crc_ = (crc);                                  \
+		__asm__(code : "+r"(crc_) : "r"((uint64_t)(v)));        \
+		crc_;                                                   \
+	})
 
 static bool has_instruction(void)
 {
