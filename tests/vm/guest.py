@@ -22,6 +22,7 @@ MACHINES = {
     "amd64": ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"],
     "arm64": ["qemu-system-aarch64", "-M", "virt", "-accel", "tcg,thread=multi", "-cpu", "max,pauth-impdef=on"],
 }
+MEMORY = 2560  # MiB
 CONSOLES = {"amd64": "ttyS0", "arm64": "ttyAMA0"}
 
 
@@ -117,7 +118,7 @@ def boot(kernel, command, out, root="/", limit=600, append="", modules=()):
         with open(os.path.join(out, "command"), "w") as f:
             f.write(command + "\n")
         line = f"console={CONSOLES[kernel.arch]} quiet panic=-1 mitigations=off random.trust_cpu=on {append}"
-        argv = ["nice", "-n", "5", *MACHINES[kernel.arch], "-smp", "2", "-m", "2560", "-nographic", "-no-reboot", "-nic", "none",
+        argv = ["nice", "-n", "5", *MACHINES[kernel.arch], "-smp", "2", "-m", str(MEMORY), "-nographic", "-no-reboot", "-nic", "none",
                 "-kernel", kernel.image, "-initrd", os.path.join(d, "initramfs"), "-append", line,
                 *share(root, "root", True), *share(out, "out", False)]
         start = time.monotonic()

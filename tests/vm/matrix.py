@@ -4,8 +4,9 @@
 a kernel offers; what each kernel must offer is written here, so that a way cannot get lost unnoticed.
 
   matrix.py [--readme FILE]     KERNELS="5.10 6.1 6.12 newest", WAYS="fentry socktp kprobe", CAPTURE=0 without tests/capture
-VM_MUST=1: what cannot be had is a failure, no skip
+VM_MUST=1: what cannot be had is a failure, no skip. GUESTS=n: so many at a time (as many as there is memory for, two at most)
 """
+import concurrent.futures
 import json
 import os
 import re
@@ -74,17 +75,33 @@ def stage(out):
     return "/out/repository"
 
 
-def run_guest(kernel, ways, top):
+def guests():
+    """How many at a time: a guest keeps little more than one processor busy."""
+    free = re.search(r"MemAvailable: +(\d+)", open("/proc/meminfo").read())
+    room = int(free[1]) // 1024 // (guest.MEMORY + 512) if free else 1
+    return int(os.environ.get("GUESTS") or max(1, min(2, os.cpu_count(), room)))
+
+
+def prepare(kernel, ways, top):
+    """(directory of what it writes, its root, the command)"""
     out = os.path.join(top, kernel.name)
     os.mkdir(out)
     root, repo = "/", ROOT
     if kernel.arch == "arm64":
         root, repo = build_arm64(), stage(out)
     capture = os.environ.get("CAPTURE", "1")
-    command = f"CAPTURE={capture} /usr/bin/python3 {repo}/tests/vm/inside.py {repo} /out {' '.join(ways)}"
-    r = guest.boot(kernel, command, out, root=root, limit=LIMIT)
-    print(f"# {kernel.version}: {r.seconds:.0f} s")
-    return r, load(os.path.join(out, "result.json")), load(os.path.join(out, "spans.json"))
+    return out, root, f"CAPTURE={capture} /usr/bin/python3 {repo}/tests/vm/inside.py {repo} /out {' '.join(ways)}"
+
+
+def start_guest(pool, name, ways, top):
+    """(its kernel, its directory, what will be its end), or why not."""
+    try:
+        guest.need(kernels.KERNELS[name][1])
+        kernel = kernels.get(name)
+        out, root, command = prepare(kernel, ways, top)
+    except (packages.Unavailable, RuntimeError) as e:
+        return e
+    return kernel, out, pool.submit(guest.boot, kernel, command, out, root=root, limit=LIMIT)
 
 
 def orphan(span):
@@ -156,20 +173,20 @@ def write_readme(path, text):
             f.write(new)
 
 
-def run(tap, names, ways, top):
+def run(tap, started, ways):
+    """Judges them in their order; `started`: [(name, what start_guest() gave)]."""
     rows, reference = [], None
-    for name in names:
-        try:
-            guest.need(kernels.KERNELS[name][1])
-            kernel = kernels.get(name)
-            r, results, spans = run_guest(kernel, ways, top)
-        except packages.Unavailable as e:
+    for name, what in started:
+        if isinstance(what, packages.Unavailable):
             must = bool(os.environ.get("VM_MUST"))
-            tap.say(not must, f"{name}: boots", str(e) if must else "", None if must else str(e))
+            tap.say(not must, f"{name}: boots", str(what) if must else "", None if must else str(what))
             continue
-        except RuntimeError as e:
-            tap.say(False, f"{name}: builds", str(e))
+        if isinstance(what, RuntimeError):
+            tap.say(False, f"{name}: builds", str(what))
             continue
+        kernel, out, end = what
+        r, results, spans = end.result(), load(os.path.join(out, "result.json")), load(os.path.join(out, "spans.json"))
+        print(f"## {kernel.version}: {r.seconds:.0f} s")
         label = results.get("kernel", kernel.version)
         if r.status:
             tap.say(False, f"{label}: ends well", f"status {r.status}\n{r.console[-2000:]}")
@@ -193,11 +210,12 @@ def main():
     except packages.Unavailable as e:
         tap.say(True, "kernels", skip=str(e))
         return tap.end()
-    rows = run(tap, names, ways, top)
-    try:
-        odd.run(tap, names, ROOT, top)
-    except packages.Unavailable:
-        pass  # said above
+    with concurrent.futures.ThreadPoolExecutor(guests()) as pool:
+        started = [(name, start_guest(pool, name, ways, top)) for name in names]
+        there = [name for name, what in started if isinstance(what, tuple)]
+        others = odd.start(pool, there, ROOT, top)
+        rows = run(tap, started, ways)
+        odd.judge(tap, others)
     print("".join("# " + line for line in table(rows).splitlines(True)))
     if "--readme" in sys.argv:
         write_readme(sys.argv[sys.argv.index("--readme") + 1], table(rows))

@@ -72,12 +72,21 @@ ODD = [
 ]
 
 
-def run(tap, names, repo, top):
-    for i, (name, kernel, append, command, judge, pattern) in enumerate(ODD):
+def start(pool, names, repo, top):
+    """[(name, directory, judge, pattern, what will be its end)] of those whose kernel is there."""
+    ends = []
+    for i, (name, kernel, append, command, judge_it, pattern) in enumerate(ODD):
         if kernel not in names or ("preempt" in append and os.environ.get("CAPTURE") == "0"):  # it takes minutes
             continue
         out = os.path.join(top, f"odd{i}")
         os.mkdir(out)
-        r = guest.boot(kernels.get(kernel), command(repo), out, limit=LIMIT, append=append)
-        wrong = judge(out, pattern) or (r.console[-2000:] if r.status is None else None)
-        tap.say(not wrong, f"{kernel}: {name}", wrong or "")
+        end = pool.submit(guest.boot, kernels.get(kernel), command(repo), out, limit=LIMIT, append=append)
+        ends.append((f"{kernel}: {name}", out, judge_it, pattern, end))
+    return ends
+
+
+def judge(tap, started):
+    for name, out, judge_it, pattern, end in started:
+        r = end.result()
+        wrong = judge_it(out, pattern) or (r.console[-2000:] if r.status is None else None)
+        tap.say(not wrong, name, wrong or "")

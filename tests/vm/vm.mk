@@ -4,6 +4,7 @@
 VM := tests/vm/matrix.py
 
 LIVE_NEEDS += $(BUILD)/tests/capture/capture
+# GUESTS=n: so many at a time.
 # make test: what can be told in minutes; the calls one by one, and PREEMPT_RT, are for test-vm
 LIVE_TESTS += 'env CAPTURE=0 "KERNELS=$(or $(KERNELS),5.10 6.1 6.12 newest arm64)" /usr/bin/python3 $(VM)'
 
