@@ -115,13 +115,13 @@ def case_kube_peers_own_name():
     c = Cluster()
     c.node("n1")
     pod = c.pod("shop", "api", ip="10.1.0.5")
-    net, own, rec = Net("10.1.0.5"), PORT + 1, parts.path("rec")
+    net, own, rec = Net("10.1.0.5"), parts.free_port(), parts.path("rec")
     with pod.inside():
         parts.start([*net.wrap, parts.PYTHON, os.path.join(parts.APPS, "web.py"), f":::{own}"], "own", {"OTEL_SERVICE_NAME": "checkout"})
     again = ("--retry", "20", "--retry-connrefused", "--retry-delay", "1")
     parts.tool([*net.wrap, "curl", "-sS", *again, f"http://127.0.0.1:{own}/up"])
     with Tracer("--kubeconfig", c.kubeconfig("agent", c.agent()), "--node-name", "n1", "--record", rec,
-                "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", f"{PORT}-{own}"]) as t:
+                "--listen", f"127.0.0.1:{(port := parts.free_port())}", select=["--port", web_port(), "--port", own]) as t:
         known(port)
         net.get("10.1.0.5", "/other")  # who answers there is in no pod
         parts.tool([*net.wrap, "curl", "-sS", f"http://10.1.0.5:{own}/own"])
