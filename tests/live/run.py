@@ -7,7 +7,7 @@ selects exactly what the case starts, and a case that hangs or dies takes nothin
 Cases run side by side, LIVE_JOBS at a time (two for each processor; 1: one after the other, in the order of the files), and
 what each prints comes whole, before its result. What a function of a case may carry:
   alone = True      it measures, loads the machine, or selects programs that others run, too: nothing runs beside it
-  seconds = 100     it takes about so long: it starts among the first
+  seconds = 100     it takes about so long: it starts among the first, beside short ones
   limit = 300       seconds after which it is taken to hang
 A case that fails beside others runs once more, alone: that decides, and both results are told. Lines that begin with ## are
 for whoever reads the log, and tests/tools/run-tests shows them."""
@@ -120,6 +120,10 @@ class Run:
         return "".join(f"{'' if line.startswith('#') else '# '}{line}\n" for line in lines)
 
 
+def length(case):
+    return getattr(case[1], "seconds", 0)
+
+
 class Suite:
     def __init__(self, chosen, keep):
         self.top = tempfile.mkdtemp(prefix="spandrel-live.")
@@ -128,11 +132,15 @@ class Suite:
         print(f"1..{len(chosen)}")
 
     def run(self, cases, jobs, then):
-        """Each of them, so many at a time; then(run) when one has ended."""
-        waiting, running = collections.deque(cases), []
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                running.append(Run(*waiting.popleft(), self.top, next(self.blocks), jobs > 1))
+        """Each of them, so many at a time, not more than half of them long ones, which mostly wait; then(run) when one has ended."""
+        long, short, running = collections.deque(), collections.deque(), []
+        for c in cases:
+            (long if length(c) and jobs > 1 else short).append(c)
+        while long or short or running:
+            while (long or short) and len(running) < jobs:
+                few = sum(1 for r in running if length((r.name, r.fn))) < jobs // 2
+                kind = long if long and few or not short else short
+                running.append(Run(*kind.popleft(), self.top, next(self.blocks), jobs > 1))
             for r in [r for r in running if r.ended()]:
                 running.remove(r)
                 then(r)
@@ -182,7 +190,7 @@ def run_all(chosen, jobs, keep):
         return suite.end()
     many = [c for c in chosen if not getattr(c[1], "alone", False)]
     begin = time.monotonic()
-    suite.run(sorted(many, key=lambda c: -getattr(c[1], "seconds", 0)), jobs, suite.beside)
+    suite.run(sorted(many, key=lambda c: -length(c)), jobs, suite.beside)
     print(f"## {len(many)} cases, {jobs} at a time: {time.monotonic() - begin:.0f} s", flush=True)
     suite.run([c for c in chosen if c not in many], 1, suite.tell)
     for r in suite.again:
