@@ -44,7 +44,7 @@ inline_always bool warm_carrier(struct conn *c, struct sock *sk, const struct mo
 {
 	struct op op = { .size = m->ret, .dir = m->dir & 1 };
 
-	if (!conn_steady(c, sk, m->who, CF_TLS) || !ports_match(sk, KIND_TCP) || tls_awaits[m->who >> 32 & (TLS_SLOTS - 1)])
+	if (!conn_steady(c, sk, m->who, CF_TLS) || !ports_match(sk, KIND_TCP))
 		return false;
 	if (m->ret <= 0)
 		return m->ret < 0;
