@@ -17,6 +17,7 @@ import packages
 HERE = os.path.dirname(os.path.abspath(__file__))
 NEEDED = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
 WANTED = ["tls", "gcm", "ctr", "ghash_generic"]  # of kTLS; what a kernel lacks is left out
+PRCTL = ctypes.CDLL(None).prctl  # looked up here: a child of several threads must not wait for the loader's lock
 
 MACHINES = {
     "amd64": ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"],
@@ -86,7 +87,7 @@ def initramfs(kernel, busybox, modules):
 
 
 def die_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    PRCTL(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 class Result:
