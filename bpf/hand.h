@@ -170,7 +170,7 @@ inline_always void conn_hand(struct conn *c, struct scratch *s, const struct wan
 
 /*
  * The same in one record, straight from an op that is located, of one buffer or none. False: it is to be handed over in parts, or has
- * more than `max` bytes. True also where nobody wants it.
+ * more than `max` bytes; what conn_wanted() has noted by then, it notes once more as it is. True also where nobody wants it.
  */
 inline_always bool conn_hand_whole(struct conn *c, const struct op *op, __u32 max, __u16 flags)
 {

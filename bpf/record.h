@@ -61,7 +61,7 @@ inline_always int emit_filled(struct ev_data *e, struct piece *p, __u64 n, long 
 
 #define SMALL_MAX 1024
 
-/* The next n bytes, at most SMALL_MAX. Likewise. */
+/* The next n bytes of p, at most SMALL_MAX. Likewise 0 or -1. */
 inline_always int emit_small(struct piece *p, __u64 n)
 {
 	struct ev_data *e;
@@ -78,7 +78,7 @@ inline_always int emit_small(struct piece *p, __u64 n)
 	return emit_filled(e, p, n, err);
 }
 
-/* At most PIECE_MAX. */
+/* The same of at most PIECE_MAX. */
 inline_always int emit_large(struct piece *p, __u64 n)
 {
 	struct ev_data *e;

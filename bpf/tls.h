@@ -236,7 +236,7 @@ inline_always __u16 session_flags(const struct session *s, int dir)
 	return dir == DIR_RECV && (s->polled || !s->carrier) ? EVF_POLLED : 0; /* who deciphers in memory has a loop */
 }
 
-/* Plaintext of a session in the middle of its life: in one record, without a work area. False: that takes more, nothing was done. */
+/* Plaintext of a session in the middle of its life: in one record, without a work area. False: that takes more, none was handed over. */
 inline_always bool session_warm(struct session *s, const struct op *op)
 {
 	struct conn *c = &s->conn;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * The common case, first and in one short piece: a TCP connection in the middle of its life moves bytes of one buffer, or of none that
- * can be read; user space knows the process and the connection, no TLS call is about, no frames are followed, all of it is wanted. A hook
- * shares the caches with the program that it looks at, so what counts is how few lines of code and data it touches. Whatever is not
- * so is left to the whole body (move.h), untouched. A way in that can tell at once where the bytes are defines
+ * can be read; user space knows the process and the connection, no TLS call is about, no frames are followed, all of it is wanted or
+ * nothing. Likewise the ciphertext of a session that we read, which is only counted. A hook shares the caches with the program that it
+ * looks at, so what counts is how few lines of code and data it touches. Whatever is not so is left to the whole body (move.h), untouched.
+ * A way in that can tell at once where the bytes are defines
  *
  *	source_spot()     op->addr of the user's buffer (AT_BUFFER), or op->hole (AT_NOWHERE); false: that takes a closer look, or a scratch
  */
