@@ -24,7 +24,7 @@ static const struct __user_cap_header_struct header = { .version = _LINUX_CAPABI
 int caps_get(struct caps *c)
 {
 	struct __user_cap_header_struct h = header;
-	struct __user_cap_data_struct d[2];
+	struct __user_cap_data_struct d[2] = { 0 };
 
 	if (syscall(SYS_capget, &h, d))
 		return -errno;
