@@ -89,6 +89,7 @@ static int segment_take(struct spool *s, struct segment *g, struct spool_taken *
 			g->at = g->size;
 			return 0;
 		}
+		g->at = record.offset; /* what is damaged before it is counted once */
 		r = record_take(s, g, &record, out);
 		if (!r)
 			g->at = record.end;
