@@ -2,8 +2,8 @@
 /*
  * What the other end of a client's connection is called, by its address (specs.md §11.4): pods of this node by the name that the
  * pod gives its programs (pod_facts.h), or, where the process that answered is seen here, by its own (peer_name_own()); with
- * --kube-services also a Service by ClusterIP and port, which is what a client's socket sees before packets are rewritten, and what stands behind it on other nodes. Never loopback, never the host's network: there many
- * share an address. Two candidates are none.
+ * --kube-services also a Service by ClusterIP and port, which is what a client's socket sees before packets are rewritten, and what
+ * stands behind it on other nodes. Never loopback, never the host's network: there many share an address. Two candidates are none.
  *
  * For replay each answer travels as an EV_NAME record ahead of the event that brought it about.
  */

@@ -24,13 +24,14 @@ enum resource_pod {
 	RESOURCE_POD_MISSING, /* nobody does, or not in time */
 };
 
+/* What of a program bears on how its work is told apart (trace/): bits. */
+enum { RESOURCE_NGINX = 1, RESOURCE_JAVA = 2 };
+
 /*
  * OpenTelemetry resource of one process (one program of it: exec makes a new one, and so does news of its pod or its SDK).
  * Reference counted; constant but in two cases, so keep no borrows: when an exec record shows that the facts were read too
  * late, it says no more than whose process it was; while its pod is awaited, it says more as soon as that is known.
  */
-enum { RESOURCE_NGINX = 1, RESOURCE_JAVA = 2 };
-
 struct resource {
 	uint32_t refs;
 	uint64_t id; /* unique among live resources: batches group by it */
@@ -38,7 +39,7 @@ struct resource {
 	struct attr *attrs;
 	uint16_t n_attrs;
 	uint8_t pod; /* enum resource_pod */
-	uint8_t runs; /* RESOURCE_NGINX, RESOURCE_JAVA: bits, for those who ask at each request */
+	uint8_t runs; /* RESOURCE_NGINX, RESOURCE_JAVA */
 };
 
 struct host_config {

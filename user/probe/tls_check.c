@@ -125,6 +125,11 @@ void tls_check_processes(FILE *out, const uint32_t *nr, size_t n)
 
 /* ---- directories ---- */
 
+static bool is_library(const char *name)
+{
+	return tls_library_file(slice_str(name)) && strstr(name, ".so");
+}
+
 static void check_directory(FILE *out, struct table *seen, const char *path)
 {
 	DIR *d = opendir(path);
@@ -133,7 +138,7 @@ static void check_directory(FILE *out, struct table *seen, const char *path)
 	while (d && (e = readdir(d))) {
 		char at[512];
 
-		if (tls_library_file(slice_str(e->d_name)) && strstr(e->d_name, ".so") && snprintf(at, sizeof(at), "%s/%s", path, e->d_name) < (int)sizeof(at))
+		if (is_library(e->d_name) && snprintf(at, sizeof(at), "%s/%s", path, e->d_name) < (int)sizeof(at))
 			check_file(out, seen, at, at);
 	}
 	if (d)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Opening the very file that a process maps, whatever root, mount namespace or overlay it sees it through, deleted or not. What a
- * path or a link leads to is believed only when the kernel says that it is the file meant. A file system that does not answer is not waited for (base/open_wait.h).
+ * path or a link leads to is believed only when the kernel says that it is the file meant. A file system that does not answer is not
+ * waited for (base/open_wait.h).
  */
 #ifndef SPANDREL_PROBE_TLS_OPEN_H
 #define SPANDREL_PROBE_TLS_OPEN_H
