@@ -95,6 +95,24 @@ static void test_describe__attributes_are_bounded(void)
 	}
 	CHECK_INT(d.n_attrs, DESCRIPTION_ATTRS);
 	CHECK_INT(d.dropped_attrs, 3);
+	for (int i = 0; i < DESCRIPTION_ATTRS; i++) { /* they have moved once */
+		CHECK(describe_find(&d, keys[i]) == &d.attrs[i] && d.attrs[i].i == i);
+		describe_int(&d, keys[i], -1);
+		CHECK_INT(d.attrs[i].i, i);
+	}
+	CHECK_INT(d.dropped_attrs, 3); /* what is there already is not dropped */
+}
+
+static void test_describe__keys_alike_at_both_ends_are_two(void)
+{
+	start(0);
+	describe_int(&d, "http.request.header.x-one", 1);
+	describe_int(&d, "http.response.header.x-one", 2);
+	describe_int(&d, "http.request_header.x-one", 3); /* its fingerprint is that of the first one */
+	describe_int(&d, "http.request_header.x-one", 4);
+	CHECK_INT(d.n_attrs, 3);
+	CHECK_INT(describe_find(&d, "http.request_header.x-one")->i, 3);
+	CHECK_INT(describe_find(&d, "http.request.header.x-one")->i, 1);
 }
 
 static void test_describe__lists_keep_their_order(void)
@@ -195,6 +213,7 @@ int main(void)
 	RUN(test_describe__bytes_that_are_no_utf8_are_replaced);
 	RUN(test_describe__the_first_value_of_a_key_stays);
 	RUN(test_describe__attributes_are_bounded);
+	RUN(test_describe__keys_alike_at_both_ends_are_two);
 	RUN(test_describe__lists_keep_their_order);
 	RUN(test_describe__query_values_are_redacted);
 	RUN(test_describe__keys_may_be_kept);
