@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/ip.h"
 #include "base/scope.h"
 #include "base/stats.h"
 #include "glob.h"
@@ -123,11 +124,10 @@ static void put_start(struct buf *b, int64_t started)
 
 static void put_address(struct buf *b, const struct pod_ip *ip)
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	bool v4 = !memcmp(ip->b, mapped, sizeof(mapped));
+	bool v4 = ip_is_v4(ip->b);
 	char text[INET6_ADDRSTRLEN];
 
-	if (inet_ntop(v4 ? AF_INET : AF_INET6, ip->b + (v4 ? sizeof(mapped) : 0), text, sizeof(text)))
+	if (inet_ntop(v4 ? AF_INET : AF_INET6, ip->b + (v4 ? IP_V4_AT : 0), text, sizeof(text)))
 		put(b, "k8s.pod.ip", slice_str(text));
 }
 
