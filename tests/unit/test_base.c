@@ -105,6 +105,23 @@ static void test_table__agrees_with_an_array(void)
 	table_fini(&t);
 }
 
+/* Process ids and thread ids: small numbers near each other, of which two processes have their own. */
+static void test_table__keys_of_neighbours_differ(void)
+{
+	struct table t;
+	char x;
+
+	table_init(&t, 1 << 16);
+	for (uint64_t pid = 31613; pid < 31613 + 64; pid++)
+		for (uint64_t tid = 31600; tid < 31600 + 512; tid++) {
+			uint64_t key = table_mix(tid, pid);
+
+			CHECK(!table_get(&t, key));
+			CHECK_INT(table_set(&t, key, &x), 0);
+		}
+	table_fini(&t);
+}
+
 static void test_table__refuses_beyond_its_limit(void)
 {
 	struct table t;
@@ -167,6 +184,7 @@ int main(void)
 	RUN(test_buf__stops_at_its_maximum);
 	RUN(test_arena__limit_holds_and_blocks_come_back);
 	RUN(test_table__agrees_with_an_array);
+	RUN(test_table__keys_of_neighbours_differ);
 	RUN(test_table__refuses_beyond_its_limit);
 	RUN(test_hex__lower_case_only);
 	RUN(test_stats__gauges);

@@ -25,10 +25,12 @@ void *table_del(struct table *t, uint64_t key);			   /* what was there, or NULL 
  * followed by a new walk. */
 void *table_next(const struct table *t, size_t *at, uint64_t *key);
 
+/* One key of two numbers. Each step can be undone, so pairs that differ in one of the numbers alone never have the same key. */
 static inline uint64_t table_mix(uint64_t a, uint64_t b)
 {
-	a ^= b + 0x9e3779b97f4a7c15ULL + (a << 6) + (a >> 2);
+	a *= 0x9e3779b97f4a7c15ULL;
 	a ^= a >> 32;
+	a += b;
 	a *= 0xd6e8feb86659fd93ULL;
 	a ^= a >> 32;
 	return a;
