@@ -14,7 +14,7 @@ __u32 ready __attribute__((aligned(64)));
 __u64 tls_blind[TLS_SLOTS] __attribute__((aligned(64)));
 __u32 tls_threads[TLS_SLOTS] __attribute__((aligned(64)));
 __u32 tls_awaits[TLS_SLOTS] __attribute__((aligned(64)));
-__u64 tls_procs[TLS_SLOTS] __attribute__((aligned(64)));
+__u64 procs_asked[TLS_SLOTS] __attribute__((aligned(64)));
 __u64 conns_ended[ENDED_SLOTS] __attribute__((aligned(64)));
 __u32 keep;
 __u32 find __attribute__((aligned(64)));

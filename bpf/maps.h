@@ -424,7 +424,7 @@ extern __u32 ready;	/* sockets that existed before have been marked */
 extern __u64 tls_blind[TLS_SLOTS];   /* by process id: when ciphertext was seen whose socket is not known, boot time */
 extern __u32 tls_threads[TLS_SLOTS]; /* by thread id: threads that are in a call of a session. 0: none, certainly */
 extern __u32 tls_awaits[TLS_SLOTS];  /* by process id: entries in awaited. 0: none of the process, certainly */
-extern __u64 tls_procs[TLS_SLOTS]; /* by process id: is it selected (task.h, proc_traced())? */
+extern __u64 procs_asked[TLS_SLOTS]; /* by process id: is it selected (task.h, proc_traced())? */
 extern __u64 conns_ended[ENDED_SLOTS]; /* by connection id: the last one that ended */
 extern __u32 keep; /* enum sel_kind: a walk over all tasks leaves what is known of these */
 extern __u32 find; /* 1: files that selected processes map are told of; 2: and each_task() lists the selected processes */

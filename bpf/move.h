@@ -274,13 +274,19 @@ subprog int move_any(struct sock *sk, const struct motion *m, const struct sourc
 	return 0;
 }
 
+/* Most hooks are about sockets without state, of processes that are not traced: two loads say so. */
 inline_always int on_move(struct sock *sk, __u64 who, int ret, int flags, int dir, const struct source *src)
 {
 	struct motion m = { .who = who, .ret = ret, .flags = flags, .dir = dir };
 
-	if (!move_warm(sk, &m, src))
-		move_any(sk, &m, src);
-	return 0;
+	if (!way.hashed) {
+		m.c = conn_find(sk);
+		if (!(m.c && m.c->id) && !proc_traced(who >> 32))
+			return 0;
+		if (m.c && move_warm(m.c, sk, &m, src))
+			return 0;
+	}
+	return move_any(sk, &m, src);
 }
 
 #endif

@@ -54,7 +54,7 @@ inline_always bool proc_selected(__u32 tgid)
  */
 inline_always bool proc_traced(__u32 tgid)
 {
-	__u64 *last = &tls_procs[tgid & (TLS_SLOTS - 1)], had = *(volatile __u64 *)last;
+	__u64 *last = &procs_asked[tgid & (TLS_SLOTS - 1)], had = *(volatile __u64 *)last;
 	__u64 about = (__u64)tgid << 32 | (*(volatile __u32 *)&procs_changes << 1);
 
 	if ((had & ~1ULL) != about) {

@@ -58,15 +58,11 @@ inline_always bool warm_carrier(struct conn *c, struct sock *sk, const struct mo
 }
 
 /* True: all is done. */
-inline_always bool move_warm(struct sock *sk, struct motion *m, const struct source *src)
+inline_always bool move_warm(struct conn *c, struct sock *sk, const struct motion *m, const struct source *src)
 {
 	struct op op = { .size = m->ret, .dir = m->dir & 1, .who = m->who };
-	struct conn *c;
 
-	if (way.hashed)
-		return false;
-	c = m->c = conn_find(sk);
-	if (!c || m->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC))
+	if (m->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC))
 		return false;
 	if (c->flags & CF_TLS)
 		return warm_carrier(c, sk, m);
