@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 import packages  # noqa: E402
 
 SUITE, ARCH = "bookworm", "arm64"
-RUN = ["bash", "coreutils", "busybox-static", "python3-minimal", "libpython3-stdlib", "curl", "openssl", "nginx-light", "procps"]
+RUN = ["bash", "coreutils", "busybox-static", "python3-minimal", "libpython3-stdlib", "curl", "openssl", "libc-bin", "nginx-light", "procps"]
 BUILD = ["libc6-dev", "libgcc-12-dev", "linux-libc-dev", "libbpf-dev", "libelf-dev", "zlib1g-dev", "libcurl4-openssl-dev",
          "libyajl-dev", "libyaml-dev", "libmicrohttpd-dev", "libcapstone-dev"]
 MERGED = ("bin", "sbin", "lib")
