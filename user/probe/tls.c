@@ -18,6 +18,7 @@
 #define IDLE_NS	  (250 * NS_PER_MS)
 #define HURRY_NS  (100 * NS_PER_MS) /* what is urgent keeps the others waiting for so long, at most */
 #define QUIET_NS  (50 * NS_PER_MS) /* since the last event: then what hooks nothing gets its turn */
+#define BUSY_NS (50 * NS_PER_MS) /* where it never is quiet, one piece so often */
 
 struct job { /* what the kernel told, or a process that is to be walked */
 	struct list link;
@@ -175,9 +176,10 @@ static bool step(struct tls *t, uint64_t now)
 		walk_step(t);
 	} else if (t->n_jobs) {
 		job_next(t, now);
-	} else if (t->n_later && (may_hook(t) || now >= t->last_event + QUIET_NS)) {
+	} else if (t->n_later && (may_hook(t) || now >= t->last_event + QUIET_NS || now >= t->last_search + BUSY_NS)) {
 		struct tls_look *l = list_entry(t->later.next, struct tls_look, link);
 
+		t->last_search = now;
 		list_del(&l->link);
 		if (tls_look_on(t, l, true))
 			t->n_later--;

@@ -31,7 +31,7 @@ struct tls {
 	uint32_t n_jobs, n_later;
 	struct tls_look *look;
 	struct walk walk;
-	uint64_t next_idle, last_event;
+	uint64_t next_idle, last_event, last_search;
 	uint32_t named; /* files whose TLS cannot be read, in the log */
 	uint64_t missed; /* counters of what was not told, when processes were checked last */
 };
