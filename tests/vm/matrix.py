@@ -114,6 +114,7 @@ def orphan(span):
     """The same span without a parent (inside.py's normal())."""
     s = json.loads(span)
     s[4] = False
+    s[5].pop("spandrel.link", None)
     return json.dumps(s, sort_keys=True)
 
 
